@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Shoal: a lock-free hash map in shared memory.
+ *
+ * Separate processes open one map by name, read and write it at memory speed,
+ * and any of them may be killed at any instruction without the others noticing.
+ *
+ * Guarantees (the letters are used throughout the documentation)
+ *   A  Linearizable per key: each call that takes one key takes effect at one
+ *      instant between call and return.  Iteration and count are weaker: a key
+ *      present during the whole walk is returned exactly once.
+ *   B  Lock-free: some operation completes in a bounded number of steps of the
+ *      system, whatever stopped, descheduled or dead processes do.
+ *   C  Death costs nothing: after SIGKILL at any instruction every key has its
+ *      old or its new value, nobody waits, and what the dead held comes back
+ *      while the others run.
+ *   D  Readers write nothing shared.
+ *   E  Bad bytes in the segment never crash an attacher.
+ *   H  Full means full: a record fits while its size and a stated overhead are
+ *      free, whichever process freed the memory.
+ * docs/design.md says how each is kept, and what is not promised.
+ *
+ * Results of int functions: 0 = done; > 0 = a normal answer (missing, exists,
+ * ...); < 0 = failure, and nothing changed; shoal_error_text() then says what
+ * and where.  Outputs are named ret_*, stand last, and are untouched unless the
+ * function says otherwise.  Sizes are in bytes.
+ *
+ * Threads and processes: every function may be called by any thread, at the same
+ * time as any other, and by a forked child (which becomes an attachment of its
+ * own at its first call).  A map may be closed while other threads use it; their
+ * later calls on it answer SHOAL_EINVAL.  No function may be called from a
+ * signal handler.  No function takes a signal away or installs a handler.
+ *
+ * Keys have 1..65535 bytes, values 0..(heap) bytes; both may hold any byte.
+ */
+#ifndef SHOAL_SHOAL_H
+#define SHOAL_SHOAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define SHOAL_API __attribute__((visibility("default")))
+#else
+#define SHOAL_API
+#endif
+
+/* -- Results ------------------------------------------------------------------ */
+
+enum shoal_result_code {
+    SHOAL_OK = 0,
+    SHOAL_MISSING = 1, /* the key is absent */
+    SHOAL_EXISTS,      /* the key is present already */
+    SHOAL_CHANGED,     /* the version differs; or a read-only get lost every race with writers */
+    SHOAL_SHORT,       /* the buffer is too small; *ret_bytes says how much is needed */
+    SHOAL_TIMEOUT,     /* nothing happened in time */
+    SHOAL_END,         /* the walk is over */
+
+    SHOAL_EINVAL = -1,     /* a bad argument, or a call that this map or place does not allow */
+    SHOAL_EFULL = -2,      /* no room for the record, or no slot for the key */
+    SHOAL_ETOOBIG = -3,    /* a key or value over the map's limits */
+    SHOAL_ENOMAP = -4,     /* no map of that name */
+    SHOAL_EMAPEXISTS = -5, /* a map of that name exists already */
+    SHOAL_EREADONLY = -6,  /* the map was opened with SHOAL_RDONLY */
+    SHOAL_EVERSION = -7,   /* made by a library or machine with another layout */
+    SHOAL_ECORRUPT = -8,   /* bytes in the map contradict each other */
+    SHOAL_EATTACH = -9,    /* max_threads threads are attached already */
+    SHOAL_ESTORE = -10,    /* the backing store failed */
+    SHOAL_EOS = -11        /* a system call failed; errno is kept */
+};
+
+/* The fixed text of a result code; never NULL.  Any thread, no side effects. */
+SHOAL_API const char *shoal_strerror(int code);
+
+/* What went wrong in this thread's last call that failed, with names and
+ * numbers; "" before any failure.  Valid until the thread's next failing call. */
+SHOAL_API const char *shoal_error_text(void);
+
+/* -- Creating and opening ------------------------------------------------------- */
+
+struct shoal; /* an open map */
+
+enum shoal_full_policy {
+    SHOAL_FULL_FAIL = 0, /* SHOAL_EFULL when there is no room */
+    SHOAL_FULL_SPILL = 1,
+    SHOAL_FULL_EVICT = 2
+};
+
+enum shoal_create_flags {
+    SHOAL_MTIME = 1u << 0,       /* keep each record's time of last change (8 bytes a record) */
+    SHOAL_CHECKSUM = 1u << 1,    /* keep an XXH3-64 of each record, verified by get and check (8 bytes a record) */
+    SHOAL_PREALLOCATE = 1u << 2  /* allocate the whole heap at creation instead of on demand */
+};
+
+enum shoal_open_flags {
+    SHOAL_RDONLY = 1u << 0, /* map PROT_READ: no attachment entry, no lock, no write to the segment */
+    SHOAL_FOREIGN = 1u << 1 /* accept a map whose file belongs to another user */
+};
+
+enum shoal_count_flags {
+    SHOAL_EXACT = 1u << 0 /* by a walk if need be */
+};
+
+/* Type byte of a record.  C leaves it SHOAL_RAW; incr uses SHOAL_I64. */
+enum shoal_type {
+    SHOAL_RAW = 0,
+    SHOAL_STR,
+    SHOAL_I64,
+    SHOAL_BIGINT,
+    SHOAL_F64,
+    SHOAL_BOOL,
+    SHOAL_NONE,
+    SHOAL_JSON,
+    SHOAL_PICKLE,
+    SHOAL_USER = 128 /* 128..255 are the application's own */
+};
+
+#define SHOAL_KEY_MAX 65535u
+
+struct shoal_options {
+    size_t size;              /* sizeof(struct shoal_options) */
+    uint64_t capacity;        /* keys that must fit, 1 .. 2^31 */
+    uint64_t heap_bytes;      /* for records; 0 = from capacity and a 64-byte mean of key and value; <= 512 GiB */
+    uint32_t max_threads;     /* attached threads over all processes, 1 .. 16384; 0 = 256 */
+    uint32_t mode;            /* permissions, 0 = 0600; the umask does not apply */
+    int64_t gid;              /* group of the file, -1 = the creator's */
+    uint64_t max_key_bytes;   /* 0 = 65535 */
+    uint64_t max_value_bytes; /* 0 = whatever the heap holds */
+    const char *store;        /* must be NULL: this version has no backing store */
+    uint32_t on_full;         /* SHOAL_FULL_FAIL; the others need a store */
+    uint32_t flags;           /* enum shoal_create_flags */
+};
+#define SHOAL_OPTIONS_INIT { .size = sizeof(struct shoal_options), .gid = -1 }
+
+/* Set ret_options->capacity and ->heap_bytes so that `keys` records of these mean
+ * sizes fit, with the flags that ret_options already has; other members stay.
+ * ret_options must be initialised.  Returns 0 or SHOAL_EINVAL. */
+SHOAL_API int shoal_size_for(uint64_t keys, uint64_t mean_key, uint64_t mean_value,
+                             struct shoal_options *ret_options);
+
+/* Create a map and open it.
+ *   name     "jobs" = POSIX shared memory object, [A-Za-z0-9._-]{1,64} without a
+ *            leading dot; anything with a '/' = a mapped file of that path
+ *   options  NULL = capacity 1024 and defaults
+ * Creation is atomic: a map is never seen half made, and a creator that is killed
+ * leaves nothing.  0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS (also when the
+ * file system has no room for header and table). */
+SHOAL_API int shoal_create(const char *name, const struct shoal_options *options, struct shoal **ret_map);
+
+/* Open a map.  flags: enum shoal_open_flags.  The calling thread is attached at
+ * once, so that a full attachment table shows here; other threads and forked
+ * children attach at their first write.
+ * 0, SHOAL_ENOMAP, SHOAL_EVERSION, SHOAL_ECORRUPT, SHOAL_EATTACH, SHOAL_EINVAL, SHOAL_EOS. */
+SHOAL_API int shoal_open(const char *name, unsigned flags, struct shoal **ret_map);
+
+/* Open the map, or create it where there is none: of several callers one creates,
+ * all get the same map. */
+SHOAL_API int shoal_open_or_create(const char *name, const struct shoal_options *options, unsigned flags,
+                                   struct shoal **ret_map);
+
+/* Close the map for all threads of this process.  Calls under way in other threads
+ * finish first; views stay readable until shoal_view_end.  The map itself stays
+ * until it is unlinked.  NULL is allowed. */
+SHOAL_API void shoal_close(struct shoal *map);
+
+/* Remove the name.  Processes that are attached go on; their stats say `unlinked`. */
+SHOAL_API int shoal_unlink(const char *name);
+
+/* -- One key ---------------------------------------------------------------------
+ * All of these are linearizable (A), lock-free (B), safe against death (C). */
+
+/* Copy the value.  buf may be NULL when buf_bytes is 0 (is it there, and how long).
+ * *ret_bytes (may be NULL) is set on 0 and on SHOAL_SHORT.
+ * 0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED (SHOAL_RDONLY only, after 1024 lost
+ * races), SHOAL_ECORRUPT.  Writes nothing to the segment (D). */
+SHOAL_API int shoal_get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes,
+                        size_t *ret_bytes);
+
+/* As get, and the value's version: equal only for the same incarnation of the
+ * value, 0 = absent (also set on SHOAL_MISSING). */
+SHOAL_API int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes,
+                         size_t *ret_bytes, uint64_t *ret_version);
+
+enum shoal_tier { SHOAL_TIER_TABLE = 0 };
+
+struct shoal_info {
+    size_t size; /* sizeof(struct shoal_info) */
+    uint64_t version;
+    uint64_t bytes;     /* of the value */
+    int64_t mtime_ns;   /* since 1970, 0 without SHOAL_MTIME */
+    int64_t expires_ns; /* 0 = never */
+    uint32_t tier;      /* enum shoal_tier */
+    uint8_t type;       /* enum shoal_type */
+    uint8_t reserved[3];
+};
+#define SHOAL_INFO_INIT { .size = sizeof(struct shoal_info) }
+
+/* What is known of a record, without its value.  0, SHOAL_MISSING, as get. */
+SHOAL_API int shoal_info(struct shoal *map, const void *key, size_t key_bytes, struct shoal_info *ret_info);
+
+/* Store the value, whether or not the key is there.  0, SHOAL_EFULL, SHOAL_ETOOBIG. */
+SHOAL_API int shoal_put(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
+/* Store it only where the key is absent (else SHOAL_EXISTS). */
+SHOAL_API int shoal_add(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
+/* Store it only where the key is present (else SHOAL_MISSING). */
+SHOAL_API int shoal_replace(struct shoal *map, const void *key, size_t key_bytes, const void *value,
+                            size_t value_bytes);
+
+enum shoal_how_flags {
+    SHOAL_IF_VERSION = 1u << 0 /* only where the version is if_version; 0 = only where absent */
+};
+struct shoal_how {
+    size_t size;         /* sizeof(struct shoal_how) */
+    uint64_t if_version; /* looked at with SHOAL_IF_VERSION */
+    uint64_t ttl_ms;     /* must be 0: this version has no expiry */
+    uint32_t flags;      /* enum shoal_how_flags */
+    uint8_t type;        /* enum shoal_type */
+    uint8_t reserved[3];
+};
+#define SHOAL_HOW_INIT { .size = sizeof(struct shoal_how) }
+
+/* Put with a type byte and, where asked, only over the version that was seen.
+ * how may be NULL; ret_version (may be NULL): the new value's version, set on 0.
+ * 0, SHOAL_CHANGED, as put. */
+SHOAL_API int shoal_put_with(struct shoal *map, const void *key, size_t key_bytes, const void *value,
+                             size_t value_bytes, const struct shoal_how *how, uint64_t *ret_version);
+
+/* Remove the key.  0 or SHOAL_MISSING; works on a full map. */
+SHOAL_API int shoal_delete(struct shoal *map, const void *key, size_t key_bytes);
+/* Remove it only if its version is this one (else SHOAL_CHANGED; SHOAL_MISSING if absent). */
+SHOAL_API int shoal_delete_if(struct shoal *map, const void *key, size_t key_bytes, uint64_t version);
+/* Get and delete at one instant; with SHOAL_SHORT nothing is deleted. */
+SHOAL_API int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes,
+                         size_t *ret_bytes);
+
+/* Add delta to a value of type SHOAL_I64 (8 bytes, native order), absent = 0;
+ * overflow wraps.  *ret_value (may be NULL) is the sum.  Another type or size:
+ * SHOAL_EINVAL. */
+SHOAL_API int shoal_incr(struct shoal *map, const void *key, size_t key_bytes, int64_t delta, int64_t *ret_value);
+
+enum shoal_change_verdict {
+    SHOAL_STORE = 0, /* store value, value_bytes, type */
+    SHOAL_KEEP,      /* leave the key as it is */
+    SHOAL_REMOVE     /* delete the key (no effect where it is absent) */
+};
+struct shoal_change {
+    size_t size;
+    const void *old; /* NULL = absent; 8-byte aligned, readable until the function returns */
+    size_t old_bytes;
+    uint64_t old_version;
+    const void *value; /* set by the function; must stay readable until shoal_update returns */
+    size_t value_bytes;
+    uint8_t old_type;
+    uint8_t type; /* of the new value; starts as old_type */
+    uint8_t reserved[6];
+};
+/* Decides what becomes of a key: a verdict, or a negative number that shoal_update
+ * then returns with nothing changed.  Runs again when the key changed meanwhile.
+ * It must not call this map (such calls answer SHOAL_EINVAL), longjmp or throw. */
+typedef int shoal_update_fn(struct shoal_change *change, void *arg);
+
+/* Atomic read-modify-write. */
+SHOAL_API int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_update_fn *fn, void *arg);
+
+/* -- Views ------------------------------------------------------------------------
+ * A pinned record, read in place.  What it shows never changes; the memory is held
+ * back from reuse until shoal_view_end, so keep views short. */
+struct shoal_view {
+    const void *value; /* 8-byte aligned */
+    size_t bytes;
+    uint64_t version;
+    uint8_t type;
+    uint8_t reserved[7];
+    void *internal[4];
+};
+
+/* 0 or SHOAL_MISSING, as get.  SHOAL_RDONLY maps, and threads that hold 24 views
+ * already, get a private copy.  Not inherited by a fork: in the child the value
+ * must not be used, and view_end has no effect. */
+SHOAL_API int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoal_view *ret_view);
+/* Ends the view, in whichever thread; also after shoal_close.  Ending twice is allowed. */
+SHOAL_API void shoal_view_end(struct shoal_view *view);
+
+/* -- Many keys --------------------------------------------------------------------
+ * Each key by itself is as by the single call; the batch as a whole is not atomic. */
+struct shoal_key {
+    const void *key;
+    size_t bytes;
+};
+struct shoal_value {
+    const void *value;
+    size_t bytes;
+};
+struct shoal_result {
+    void *buf; /* get_many: where the value goes; set by the caller */
+    size_t buf_bytes;
+    size_t bytes; /* of the value; set on 0 and SHOAL_SHORT */
+    uint64_t version;
+    int code; /* this key's result */
+    uint8_t type;
+    uint8_t reserved[3];
+};
+/* 0 when every code is >= 0, else the first negative code; every results[i] is set. */
+SHOAL_API int shoal_get_many(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results);
+SHOAL_API int shoal_put_many(struct shoal *map, const struct shoal_key *keys, const struct shoal_value *values,
+                             size_t n, struct shoal_result *results);
+SHOAL_API int shoal_delete_many(struct shoal *map, const struct shoal_key *keys, size_t n,
+                                struct shoal_result *results);
+
+/* -- Waiting ------------------------------------------------------------------------ */
+
+/* Sleep until the key's version differs from seen_version (0 = absent), at most
+ * timeout_ms (-1 = for ever, 0 = only look).  *ret_version (may be NULL) is the
+ * version then.  0 or SHOAL_TIMEOUT; SHOAL_EREADONLY on a read-only map.  The
+ * version may also change without the value (a record that was moved).  A signal
+ * does not end it.  Loses no change, also when the writer dies (C): then it is seen
+ * within 100 ms. */
+SHOAL_API int shoal_wait(struct shoal *map, const void *key, size_t key_bytes, uint64_t seen_version, int timeout_ms,
+                         uint64_t *ret_version);
+
+/* -- Iteration ---------------------------------------------------------------------- */
+
+struct shoal_iter;
+struct shoal_item {
+    const void *key;
+    size_t key_bytes;
+    const void *value; /* 8-byte aligned */
+    size_t value_bytes;
+    uint64_t version;
+    int64_t mtime_ns;
+    int64_t expires_ns;
+    uint8_t type;
+    uint8_t reserved[7];
+};
+
+/* Walk the keys that begin with prefix (NULL, 0 = all), in no order, while others
+ * write.  A key present during the whole walk is returned exactly once.  An
+ * iterator belongs to one thread at a time; it does not pin anything between calls. */
+SHOAL_API int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes,
+                              struct shoal_iter **ret_iter);
+/* 0 or SHOAL_END; the item is valid until the next call on this iterator.  In a
+ * forked child: SHOAL_EINVAL. */
+SHOAL_API int shoal_iter_next(struct shoal_iter *iter, struct shoal_item *ret_item);
+SHOAL_API void shoal_iter_close(struct shoal_iter *iter);
+
+/* -- The map as a whole --------------------------------------------------------------- */
+
+/* How many keys.  flags: 0 = from counters, exact at rest and after reaping;
+ * SHOAL_EXACT = by a walk where others are at work.  *ret_exact (may be NULL): 1 if
+ * the number held at one instant during the call. */
+SHOAL_API int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact);
+
+struct shoal_stats {
+    size_t size; /* sizeof(struct shoal_stats) */
+    /* geometry */
+    uint64_t capacity, slots, max_threads, span_bytes, segment_bytes;
+    uint64_t max_key_bytes, max_value_bytes;
+    uint32_t layout_version, flags;
+    /* keys */
+    uint64_t count;
+    /* every byte of the heap is in exactly one of these:
+     * heap_bytes = live + free + owned + retired + dead + overhead */
+    uint64_t heap_bytes;
+    uint64_t live_bytes;     /* blocks of records that a slot names, rounding included */
+    uint64_t free_bytes;     /* free blocks and unused spans */
+    uint64_t owned_bytes;    /* blocks that living attachments are filling */
+    uint64_t retired_bytes;  /* replaced or deleted, not yet reusable */
+    uint64_t dead_bytes;     /* left by the dead, or unlinked and not yet retired */
+    uint64_t overhead_bytes; /* bitmaps and tails of spans, spans in transition */
+    uint64_t payload_bytes;  /* keys and values of live records */
+    uint64_t backed_bytes;   /* of heap_bytes: what the file system has given */
+    uint64_t largest_record; /* key + value bytes that the emptiest place takes now */
+    uint64_t spans, spans_free;
+    /* who is here */
+    uint32_t attached, dead; /* entries in use; of these, not yet reaped */
+    uint32_t unlinked;       /* 1: the name is gone */
+    uint32_t reserved;
+    /* since creation, over all attachments; reads are added now and then */
+    uint64_t gets, hits, writes, deletes, reaped, healed, evacuated, freed;
+};
+#define SHOAL_STATS_INIT { .size = sizeof(struct shoal_stats) }
+
+/* Counts by a walk over the heap's block headers: O(heap). */
+SHOAL_API int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats);
+
+struct shoal_report {
+    size_t size; /* sizeof(struct shoal_report) */
+    uint64_t problems; /* contradictions found; the first is in text */
+    uint64_t groups, slots_live, slots_tentative;
+    uint64_t blocks, blocks_free, blocks_live, blocks_owned, blocks_retired;
+    uint64_t unreferenced; /* unlinked blocks not yet retired: a moment's state, or left by a dead process */
+    uint64_t counted;      /* the counters' sum */
+    uint32_t quiet;        /* 1: nobody wrote meanwhile, so counters were compared too */
+    uint32_t reserved;
+    char text[240];
+};
+#define SHOAL_REPORT_INIT { .size = sizeof(struct shoal_report) }
+
+/* Every invariant, while others write.  0 = none broken; SHOAL_ECORRUPT = see
+ * ret_report, which is filled in both cases. */
+SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
+
+struct shoal_reaped {
+    size_t size; /* sizeof(struct shoal_reaped) */
+    uint32_t dead;       /* attachments settled */
+    uint32_t undecided;  /* dead, but another process is settling them */
+    uint64_t aborted;    /* operations in flight that had not taken effect */
+    uint64_t completed;  /* operations in flight that had */
+    uint64_t blocks;     /* blocks made free again */
+};
+#define SHOAL_REAPED_INIT { .size = sizeof(struct shoal_reaped) }
+
+/* Collect the dead now, and sweep the whole heap; it also happens by itself, bit
+ * by bit.  ret_reaped may be NULL.  Afterwards nothing of those who were dead
+ * before the call can appear any more. */
+SHOAL_API int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

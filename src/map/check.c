@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every invariant, while others write: what seems to contradict is looked at again, and reported only if
+ * the words that led there have not changed.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "map/registry.h"
+#include "memory/count.h"
+#include "memory/settle.h"
+#include "table/walk.h"
+
+struct checker {
+    const struct segment *segment;
+    struct shoal_report *report;
+    void *value;
+    uint64_t value_room;
+    uint8_t key[SHOAL_KEY_MAX + 1];
+};
+
+__attribute__((format(printf, 2, 3))) static void problem(struct checker *c, const char *format, ...)
+{
+    if (c->report->problems++ != 0)
+        return;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(c->report->text, sizeof c->report->text, format, args);
+    va_end(args);
+}
+
+/* -- Slots ------------------------------------------------------------------------------------------ */
+
+static void slot_problem(struct checker *c, uint64_t slot_i, uint64_t w, const char *what)
+{
+    if (load_seq_u64(segment_slot(c->segment, slot_i)) == w)
+        problem(c, "group %llu slot %llu (word %016llx): %s", (unsigned long long)(slot_i / GROUP_SLOTS),
+                (unsigned long long)(slot_i % GROUP_SLOTS), (unsigned long long)w, what);
+}
+
+/* Is the key in a slot before this one too?  Only the later one of a pair reports. */
+static bool has_twin_before(struct checker *c, const struct probe *p, uint64_t slot_i)
+{
+    const struct segment *s = c->segment;
+    for (uint64_t i = p->home * GROUP_SLOTS; i < slot_i; i++) {
+        const shared_u64 *slot = segment_slot(s, i);
+        uint64_t w = load_seq_u64(slot);
+        struct read_sink sink = { .buf = NULL };
+        if (slot_is_live(w) && slot_finger(w) == p->finger && read_slot(s, slot, w, false, p, &sink) == READ_MATCH &&
+            load_seq_u64(slot) == w)
+            return true;
+    }
+    return false;
+}
+
+static void check_record(struct checker *c, uint64_t slot_i, uint64_t w, const struct read_sink *sink)
+{
+    const struct segment *s = c->segment;
+    struct probe p = probe_make(s, c->key, sink->key_bytes);
+    uint64_t group = slot_i / GROUP_SLOTS;
+    if (sink->slot_i != slot_i)
+        slot_problem(c, slot_i, w, "its record names another slot");
+    if (slot_finger(w) != p.finger)
+        slot_problem(c, slot_i, w, "fingerprint is not the key's");
+    if (group < p.home || group - p.home > META_BOUND(load_seq_u64(&s->groups[p.home].meta)))
+        slot_problem(c, slot_i, w, "lies outside its home's bound (T1)");
+    else if (has_twin_before(c, &p, slot_i))
+        slot_problem(c, slot_i, w, "key is in two slots (T2)");
+    if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0)
+        slot_problem(c, slot_i, w, "its run's summary says unused (T3)");
+}
+
+static int value_room(struct checker *c, uint64_t bytes)
+{
+    void *value = realloc(c->value, bytes);
+    if (value == NULL) {
+        errno = ENOMEM;
+        return error_os("check: value of %llu bytes", (unsigned long long)bytes);
+    }
+    c->value = value;
+    c->value_room = bytes;
+    return 0;
+}
+
+static int check_live(struct checker *c, uint64_t slot_i)
+{
+    const struct segment *s = c->segment;
+    const shared_u64 *slot = segment_slot(s, slot_i);
+    for (uint32_t rounds = 0; rounds < READ_ROUNDS; rounds++) {
+        uint64_t w = load_acquire_u64(slot); /* [slot-publish] */
+        struct read_sink sink = { .buf = c->value, .buf_bytes = c->value_room, .key_buf = c->key };
+        if (!slot_is_live(w))
+            return 0;
+        switch (read_slot(s, slot, w, false, NULL, &sink)) {
+        case READ_AGAIN:
+            continue;
+        case READ_CORRUPT:
+            slot_problem(c, slot_i, w, "leads to no sound record");
+            return 0;
+        default:
+            break;
+        }
+        if (sink.value_bytes > c->value_room) { /* the checksum wants the whole value */
+            int rc = value_room(c, sink.value_bytes);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        check_record(c, slot_i, w, &sink);
+        c->report->slots_live++;
+        return 0;
+    }
+    return 0; /* busy for so long: not broken */
+}
+
+static int check_slots(struct checker *c)
+{
+    const struct segment *s = c->segment;
+    c->report->groups = s->geo.groups_all_n;
+    for (uint64_t i = 0; i < s->slots_n; i++) {
+        uint64_t w = load_acquire_u64(segment_slot(s, i)); /* [slot-publish] */
+        if (w == 0)
+            continue;
+        switch (slot_state(w)) {
+        case SLOT_LIVE: {
+            int rc = check_live(c, i);
+            if (rc != 0)
+                return rc;
+            break;
+        }
+        case SLOT_TENT:
+        case SLOT_ABRT:
+            c->report->slots_tentative++;
+            break;
+        default:
+            slot_problem(c, i, w, "is in a state that this map never uses");
+        }
+    }
+    return 0;
+}
+
+/* -- Blocks ------------------------------------------------------------------------------------------- */
+
+/* Counts of one run, kept only if the run stood still. */
+struct run_count {
+    uint64_t blocks, free, live, owned, retired, unreferenced, bad;
+};
+
+static void count_block(const struct segment *s, uint64_t block, struct run_count *n)
+{
+    uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    bool named = slot_i < s->slots_n && slot_names(load_seq_u64(segment_slot(s, slot_i)), block, h_generation(h));
+    n->blocks++;
+    n->bad += h_owner(h) >= s->geo.entries_n || h_state(h) > BLOCK_SEALED;
+    switch (h_state(h)) {
+    case BLOCK_PUB:
+        n->live += named;
+        n->unreferenced += !named;
+        break;
+    case BLOCK_OWNED:
+        n->owned++;
+        break;
+    case BLOCK_RETIRED:
+        n->retired++;
+        break;
+    default:
+        n->free++;
+        break;
+    }
+}
+
+static void check_run(struct checker *c, uint32_t span_i, uint64_t word)
+{
+    const struct segment *s = c->segment;
+    struct run_count n = { 0 };
+    uint32_t class_i = span_class(word), blocks_n = segment_blocks_n(s, class_i);
+    for (uint32_t i = 0; i < blocks_n; i++)
+        count_block(s, segment_block_at(s, span_i, class_i, i), &n);
+    for (uint32_t j = 1; j < span_run(word); j++) {
+        uint64_t rest = load_seq_u64(&s->spans[span_i + j]);
+        n.bad += span_state(rest) != SPAN_CONT || span_run(rest) != j;
+    }
+    if (load_seq_u64(&s->spans[span_i]) != word)
+        return;
+    if (n.bad != 0)
+        problem(c, "span %u (word %016llx): %llu of its headers or parts contradict it", span_i,
+                (unsigned long long)word, (unsigned long long)n.bad);
+    c->report->blocks += n.blocks;
+    c->report->blocks_free += n.free;
+    c->report->blocks_live += n.live;
+    c->report->blocks_owned += n.owned;
+    c->report->blocks_retired += n.retired;
+    c->report->unreferenced += n.unreferenced;
+}
+
+static void check_spans(struct checker *c)
+{
+    const struct segment *s = c->segment;
+    for (uint32_t i = 0; i < s->geo.spans_n;) {
+        uint64_t word = load_acquire_u64(&s->spans[i]); /* [span-ready] */
+        enum span_state state = span_state(word);
+        if (segment_run_is_sound(s, i, word)) {
+            check_run(c, i, word);
+            i += span_run(word);
+            continue;
+        }
+        if ((state == SPAN_READY || state == SPAN_DRAIN || state > SPAN_CONT) &&
+            load_seq_u64(&s->spans[i]) == word)
+            problem(c, "span %u: word %016llx describes no run", i, (unsigned long long)word);
+        i++;
+    }
+}
+
+/* -- Counts --------------------------------------------------------------------------------------------- */
+
+static void check_counts(struct checker *c)
+{
+    struct shoal_report *r = c->report;
+    if (r->slots_live != r->counted)
+        problem(c, "counters say %llu keys, %llu slots are live", (unsigned long long)r->counted,
+                (unsigned long long)r->slots_live);
+    if (r->slots_live != r->blocks_live)
+        problem(c, "%llu slots are live, but %llu blocks hold records that a slot names",
+                (unsigned long long)r->slots_live, (unsigned long long)r->blocks_live);
+}
+
+int shoal_check(struct shoal *map, struct shoal_report *ret_report)
+{
+    if (ret_report == NULL || ret_report->size != sizeof *ret_report)
+        return error_set(SHOAL_EINVAL, "shoal_check: ret_report is NULL or not initialised");
+    struct call call;
+    int rc = call_begin(map, &call);
+    if (rc != 0)
+        return rc;
+    struct shoal_report report = SHOAL_REPORT_INIT;
+    struct checker *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        call_end(&call);
+        errno = ENOMEM;
+        return error_os("check");
+    }
+    c->segment = call.segment;
+    c->report = &report;
+    uint64_t print = count_fingerprint(c->segment), activity = settle_activity(c->segment);
+    bool pending = count_is_pending(c->segment);
+    rc = check_slots(c);
+    if (rc == 0)
+        check_spans(c);
+    report.counted = (uint64_t)count_sum(c->segment);
+    report.quiet = !pending && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
+                   report.slots_tentative == 0 && report.blocks_owned == 0 && report.unreferenced == 0;
+    if (rc == 0 && report.quiet)
+        check_counts(c);
+    free(c->value);
+    free(c);
+    call_end(&call);
+    if (rc != 0)
+        return rc;
+    *ret_report = report;
+    return report.problems == 0 ? 0 : error_set(SHOAL_ECORRUPT, "check: %llu problems; first: %s",
+                                                (unsigned long long)report.problems, report.text);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Iteration and count.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "map/iter.h"
+#include "memory/count.h"
+
+static int value_grow(struct shoal_iter *it, uint64_t bytes)
+{
+    void *value = realloc(it->value, bytes);
+    if (value == NULL) {
+        errno = ENOMEM;
+        return error_os("iterator: value of %llu bytes", (unsigned long long)bytes);
+    }
+    it->value = value;
+    it->value_room = bytes;
+    return 0;
+}
+
+int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, struct shoal_iter **ret_iter)
+{
+    struct call call;
+    if (ret_iter == NULL || (prefix == NULL && prefix_bytes != 0))
+        return error_set(SHOAL_EINVAL, "shoal_iter_open: prefix or ret_iter is NULL");
+    if (prefix_bytes > SHOAL_KEY_MAX)
+        return error_set(SHOAL_ETOOBIG, "shoal_iter_open: prefix of %zu bytes, keys have at most 65535", prefix_bytes);
+    int rc = call_begin(map, &call);
+    if (rc != 0)
+        return rc;
+    struct shoal_iter *it = calloc(1, sizeof *it + prefix_bytes);
+    if (it == NULL || value_grow(it, 4096) != 0) {
+        free(it);
+        call_end(&call);
+        errno = ENOMEM;
+        return error_os("iterator");
+    }
+    it->map = map;
+    it->open = call.map;
+    it->fork_id = registry_fork_id();
+    it->prefix_bytes = prefix_bytes;
+    if (prefix_bytes != 0)
+        memcpy(it->prefix, prefix, prefix_bytes);
+    open_map_ref(it->open); /* so that its pages stay even if the map is closed */
+    call_end(&call);
+    *ret_iter = it;
+    return 0;
+}
+
+static int iter_step(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
+{
+    for (;;) {
+        *sink = (struct read_sink){ .buf = it->value, .buf_bytes = it->value_room, .key_buf = it->key };
+        int rc = walk_next(&it->walk, call->segment, call->a, sink);
+        if (rc == SHOAL_SHORT)
+            rc = value_grow(it, sink->value_bytes);
+        else if (rc != 0 || (sink->key_bytes >= it->prefix_bytes && memcmp(it->key, it->prefix, it->prefix_bytes) == 0))
+            return rc;
+        if (rc != 0)
+            return rc;
+    }
+}
+
+int shoal_iter_next(struct shoal_iter *it, struct shoal_item *ret_item)
+{
+    if (it == NULL || ret_item == NULL)
+        return error_set(SHOAL_EINVAL, "shoal_iter_next: iterator or ret_item is NULL");
+    if (it->fork_id != registry_fork_id())
+        return error_set(SHOAL_EINVAL, "the iterator belongs to the parent of this forked process; open a new one");
+    struct call call;
+    int rc = call_begin(it->map, &call);
+    if (rc != 0)
+        return rc;
+    if (call.map != it->open) {
+        call_end(&call);
+        return error_set(SHOAL_EINVAL, "the iterator's map was closed");
+    }
+    struct read_sink sink;
+    call.a = call.map->readonly ? NULL : call_attachment(&call);
+    rc = iter_step(it, &call, &sink);
+    if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0)
+        rc = iter_step(it, &call, &sink);
+    call_end(&call);
+    if (rc == 0)
+        *ret_item = (struct shoal_item){ .key = it->key,
+                                         .key_bytes = sink.key_bytes,
+                                         .value = it->value,
+                                         .value_bytes = sink.value_bytes,
+                                         .version = sink.version,
+                                         .mtime_ns = sink.mtime_ns,
+                                         .expires_ns = sink.expires_ns,
+                                         .type = sink.type };
+    return rc;
+}
+
+void shoal_iter_close(struct shoal_iter *it)
+{
+    if (it == NULL)
+        return;
+    if (it->fork_id == registry_fork_id())
+        open_map_unref(it->open);
+    free(it->value);
+    free(it);
+}
+
+/* -- Count -------------------------------------------------------------------------------------------------- */
+
+/* The sum held at one instant if no counter moved between two looks and none was pending. */
+static bool count_stands_still(const struct segment *s, uint64_t *ret_n)
+{
+    uint64_t before = count_fingerprint(s);
+    int64_t n = count_sum(s);
+    bool still = !count_is_pending(s) && count_fingerprint(s) == before;
+    *ret_n = n < 0 ? 0 : (uint64_t)n;
+    return still;
+}
+
+static uint64_t count_walk(const struct segment *s)
+{
+    uint64_t n = 0;
+    for (uint64_t run = 0; run < s->geo.runs_n; run++) {
+        if ((load_acquire_u32(&s->summary[run]) & SUMMARY_USED) == 0) /* [summary] */
+            continue;
+        uint64_t end = (run + 1) * RUN_GROUPS;
+        for (uint64_t g = run * RUN_GROUPS; g < end && g < s->geo.groups_all_n; g++)
+            for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+                n += slot_is_live(load_acquire_u64(&s->groups[g].slot[i])); /* [slot-publish] */
+    }
+    return n;
+}
+
+int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact)
+{
+    if (ret_n == NULL || (flags & ~(unsigned)SHOAL_EXACT) != 0)
+        return error_set(SHOAL_EINVAL, "shoal_count: ret_n is NULL or flags 0x%x are not known", flags);
+    struct call call;
+    int rc = call_begin(map, &call);
+    if (rc != 0)
+        return rc;
+    bool exact = count_stands_still(call.segment, ret_n);
+    if (!exact && (flags & SHOAL_EXACT)) {
+        uint64_t before = count_fingerprint(call.segment);
+        *ret_n = count_walk(call.segment);
+        exact = !count_is_pending(call.segment) && count_fingerprint(call.segment) == before;
+    }
+    if (ret_exact != NULL)
+        *ret_exact = exact;
+    call_end(&call);
+    return 0;
+}

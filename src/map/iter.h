@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an iterator keeps.
+ */
+#ifndef SHOAL_MAP_ITER_H
+#define SHOAL_MAP_ITER_H
+
+#include "map/registry.h"
+#include "table/walk.h"
+
+struct shoal_iter {
+    struct shoal *map;
+    struct open_map *open;
+    struct walk walk;
+    uint64_t fork_id;
+    void *value;
+    uint64_t value_room;
+    uint8_t key[SHOAL_KEY_MAX + 1];
+    size_t prefix_bytes;
+    uint8_t prefix[];
+};
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Judging the arguments that every call has.
+ */
+#ifndef SHOAL_MAP_KEY_H
+#define SHOAL_MAP_KEY_H
+
+#include "base/error.h"
+#include "map/registry.h"
+#include "table/record.h"
+
+__attribute__((noinline, cold)) int key_refuse(const struct segment *s, const void *key, size_t key_bytes);
+__attribute__((noinline, cold)) int value_refuse(const struct segment *s, const void *value, size_t value_bytes);
+
+/* 0, SHOAL_EINVAL, SHOAL_ETOOBIG. */
+static inline int key_check(const struct segment *s, const void *key, size_t key_bytes)
+{
+    return key != NULL && key_bytes - 1 < s->geo.max_key_bytes ? 0 : key_refuse(s, key, key_bytes);
+}
+
+static inline int value_check(const struct segment *s, const void *value, size_t value_bytes)
+{
+    return value_bytes <= s->geo.max_value_bytes && (value != NULL || value_bytes == 0)
+               ? 0
+               : value_refuse(s, value, value_bytes);
+}
+
+/* Begin a call on one key: map, key and, for `write`, the attachment.  On 0 call_end must follow. */
+int key_call(struct shoal *map, const void *key, size_t key_bytes, bool write, struct call *ret_call,
+             struct probe *ret_probe);
+
+#endif

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The writing calls of one key: each is a decision over what the key holds, made so by mutate_key.
+ */
+#include "map/key.h"
+#include "table/mutate.h"
+
+/* -- Deciding --------------------------------------------------------------------------------------- */
+
+struct condition {
+    bool if_absent, if_present, if_version;
+    uint64_t version;
+};
+
+static enum mutate_verdict keep(struct mutation *m, int code)
+{
+    m->code = code;
+    return MUTATE_KEEP;
+}
+
+static enum mutate_verdict decide_put(struct mutation *m, const struct segment *s, const struct mutate_found *found,
+                                      void *arg)
+{
+    const struct condition *c = arg;
+    (void)s;
+    if (c->if_absent && found != NULL)
+        return keep(m, SHOAL_EXISTS);
+    if (c->if_present && found == NULL)
+        return keep(m, SHOAL_MISSING);
+    if (c->if_version && (found != NULL ? found->version : 0) != c->version)
+        return keep(m, SHOAL_CHANGED);
+    return MUTATE_STORE;
+}
+
+static enum mutate_verdict decide_delete(struct mutation *m, const struct segment *s,
+                                         const struct mutate_found *found, void *arg)
+{
+    const struct condition *c = arg;
+    (void)s;
+    if (found == NULL)
+        return keep(m, SHOAL_MISSING);
+    if (c->if_version && found->version != c->version)
+        return keep(m, SHOAL_CHANGED);
+    return MUTATE_REMOVE;
+}
+
+struct take {
+    void *buf;
+    size_t buf_bytes, bytes;
+    bool found;
+};
+
+static enum mutate_verdict decide_take(struct mutation *m, const struct segment *s, const struct mutate_found *found,
+                                       void *arg)
+{
+    struct take *t = arg;
+    t->found = found != NULL;
+    if (found == NULL)
+        return keep(m, SHOAL_MISSING);
+    int rc = mutate_verify(s, found);
+    if (rc != 0)
+        return keep(m, rc);
+    t->bytes = found->record.value_bytes;
+    if (t->bytes > t->buf_bytes)
+        return keep(m, SHOAL_SHORT);
+    record_copy_out(found->record.words + found->record.value_at, t->buf, t->bytes);
+    return MUTATE_REMOVE;
+}
+
+struct incr {
+    uint64_t delta, sum;
+};
+
+static enum mutate_verdict decide_incr(struct mutation *m, const struct segment *s, const struct mutate_found *found,
+                                       void *arg)
+{
+    struct incr *in = arg;
+    uint64_t old = 0;
+    if (found != NULL) {
+        if (found->type != SHOAL_I64 || found->record.value_bytes != sizeof old)
+            return keep(m, error_set(SHOAL_EINVAL, "incr: the key holds type %u with %llu bytes, not an integer",
+                                     found->type, (unsigned long long)found->record.value_bytes));
+        int rc = mutate_verify(s, found);
+        if (rc != 0)
+            return keep(m, rc);
+        record_copy_out(found->record.words + found->record.value_at, &old, sizeof old);
+    }
+    in->sum = old + in->delta; /* wraps */
+    m->source = (struct record_source){ .value = &in->sum, .value_bytes = sizeof in->sum, .type = SHOAL_I64 };
+    m->source_is_new = true;
+    return MUTATE_STORE;
+}
+
+struct update {
+    shoal_update_fn *fn;
+    void *arg;
+};
+
+static enum mutate_verdict decide_update(struct mutation *m, const struct segment *s,
+                                         const struct mutate_found *found, void *arg)
+{
+    struct update *u = arg;
+    struct shoal_change change = { .size = sizeof change };
+    if (found != NULL) {
+        int rc = mutate_verify(s, found);
+        if (rc != 0)
+            return keep(m, rc);
+        change.old = mutate_value(found);
+        change.old_bytes = found->record.value_bytes;
+        change.old_version = found->version;
+        change.old_type = change.type = found->type;
+    }
+    struct update_frame frame;
+    update_enter(&frame, s);
+    int verdict = u->fn(&change, u->arg);
+    update_leave(&frame);
+    if (verdict < 0)
+        return keep(m, error_set(verdict, "update: the function returned %d", verdict));
+    if (verdict == SHOAL_KEEP)
+        return keep(m, 0);
+    if (verdict == SHOAL_REMOVE)
+        return found != NULL ? MUTATE_REMOVE : keep(m, 0);
+    if (verdict != SHOAL_STORE)
+        return keep(m, error_set(SHOAL_EINVAL, "update: the function returned %d, which is no verdict", verdict));
+    int rc = value_check(s, change.value, change.value_bytes);
+    if (rc != 0)
+        return keep(m, rc);
+    m->source = (struct record_source){ .value = change.value, .value_bytes = change.value_bytes, .type = change.type };
+    m->source_is_new = true;
+    return MUTATE_STORE;
+}
+
+/* -- Calls -------------------------------------------------------------------------------------------- */
+
+static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, mutate_decide *decide, void *arg,
+                      struct mutation *m)
+{
+    struct call call;
+    struct probe probe;
+    int rc = key_call(map, key, key_bytes, true, &call, &probe);
+    if (rc != 0)
+        return rc;
+    rc = mutate_key(call.a, &probe, decide, arg, m);
+    call_end(&call);
+    return rc;
+}
+
+static int key_store(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes,
+                     struct condition *condition, uint8_t type, uint64_t *ret_version)
+{
+    struct call call;
+    struct probe probe;
+    int rc = key_call(map, key, key_bytes, true, &call, &probe);
+    if (rc != 0)
+        return rc;
+    struct mutation m = { .source = { .value = value, .value_bytes = value_bytes, .type = type } };
+    rc = value_check(call.segment, value, value_bytes);
+    if (rc == 0)
+        rc = mutate_key(call.a, &probe, decide_put, condition, &m);
+    if (rc == 0 && ret_version != NULL)
+        *ret_version = m.ret_version;
+    call_end(&call);
+    return rc;
+}
+
+int shoal_put(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
+{
+    struct condition always = { 0 };
+    return key_store(map, key, key_bytes, value, value_bytes, &always, SHOAL_RAW, NULL);
+}
+
+int shoal_add(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
+{
+    struct condition absent = { .if_absent = true };
+    return key_store(map, key, key_bytes, value, value_bytes, &absent, SHOAL_RAW, NULL);
+}
+
+int shoal_replace(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
+{
+    struct condition present = { .if_present = true };
+    return key_store(map, key, key_bytes, value, value_bytes, &present, SHOAL_RAW, NULL);
+}
+
+static int how_check(const struct shoal_how *how)
+{
+    if (how->size != sizeof *how)
+        return error_set(SHOAL_EINVAL, "how.size: %zu, expected %zu; start from SHOAL_HOW_INIT", how->size, sizeof *how);
+    if (how->flags & ~(uint32_t)SHOAL_IF_VERSION)
+        return error_set(SHOAL_EINVAL, "how.flags: 0x%x is not known to this version", how->flags);
+    if (how->ttl_ms != 0)
+        return error_set(SHOAL_EINVAL, "how.ttl_ms: this version has no expiry");
+    return 0;
+}
+
+int shoal_put_with(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes,
+                   const struct shoal_how *how, uint64_t *ret_version)
+{
+    struct shoal_how plain = SHOAL_HOW_INIT;
+    const struct shoal_how *h = how != NULL ? how : &plain;
+    int rc = how_check(h);
+    if (rc != 0)
+        return rc;
+    struct condition condition = { .if_version = (h->flags & SHOAL_IF_VERSION) != 0, .version = h->if_version };
+    return key_store(map, key, key_bytes, value, value_bytes, &condition, h->type, ret_version);
+}
+
+int shoal_delete(struct shoal *map, const void *key, size_t key_bytes)
+{
+    struct condition always = { 0 };
+    struct mutation m = { 0 };
+    return key_mutate(map, key, key_bytes, decide_delete, &always, &m);
+}
+
+int shoal_delete_if(struct shoal *map, const void *key, size_t key_bytes, uint64_t version)
+{
+    struct condition condition = { .if_version = true, .version = version };
+    struct mutation m = { 0 };
+    return key_mutate(map, key, key_bytes, decide_delete, &condition, &m);
+}
+
+int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes)
+{
+    if (buf == NULL && buf_bytes != 0)
+        return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
+    struct take take = { .buf = buf, .buf_bytes = buf_bytes };
+    struct mutation m = { 0 };
+    int rc = key_mutate(map, key, key_bytes, decide_take, &take, &m);
+    if ((rc == 0 || rc == SHOAL_SHORT) && ret_bytes != NULL)
+        *ret_bytes = take.bytes;
+    return rc;
+}
+
+int shoal_incr(struct shoal *map, const void *key, size_t key_bytes, int64_t delta, int64_t *ret_value)
+{
+    struct incr in = { .delta = (uint64_t)delta };
+    struct mutation m = { 0 };
+    int rc = key_mutate(map, key, key_bytes, decide_incr, &in, &m);
+    if (rc == 0 && ret_value != NULL)
+        *ret_value = (int64_t)in.sum;
+    return rc;
+}
+
+int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_update_fn *fn, void *arg)
+{
+    if (fn == NULL)
+        return error_set(SHOAL_EINVAL, "update: the function is NULL");
+    struct call call;
+    struct probe probe;
+    int rc = key_call(map, key, key_bytes, true, &call, &probe);
+    if (rc != 0)
+        return rc;
+    call_pin(&call); /* the function may take its time, and close other maps */
+    struct update u = { .fn = fn, .arg = arg };
+    struct mutation m = { 0 };
+    rc = mutate_key(call.a, &probe, decide_update, &u, &m);
+    call_end(&call);
+    return rc;
+}
+
+int shoal_put_many(struct shoal *map, const struct shoal_key *keys, const struct shoal_value *values, size_t n,
+                   struct shoal_result *results)
+{
+    if (n != 0 && (keys == NULL || values == NULL || results == NULL))
+        return error_set(SHOAL_EINVAL, "shoal_put_many: keys, values or results is NULL");
+    int first = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct condition always = { 0 };
+        results[i].version = 0;
+        results[i].code = key_store(map, keys[i].key, keys[i].bytes, values[i].value, values[i].bytes, &always,
+                                    SHOAL_RAW, &results[i].version);
+        if (results[i].code < 0 && first == 0)
+            first = results[i].code;
+    }
+    return first;
+}
+
+int shoal_delete_many(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
+{
+    if (n != 0 && (keys == NULL || results == NULL))
+        return error_set(SHOAL_EINVAL, "shoal_delete_many: keys or results is NULL");
+    int first = 0;
+    for (size_t i = 0; i < n; i++) {
+        results[i].code = shoal_delete(map, keys[i].key, keys[i].bytes);
+        if (results[i].code < 0 && first == 0)
+            first = results[i].code;
+    }
+    return first;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: MIT */
+#include "map/registry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "base/os.h"
+
+/* What a process has: handles under a lock that is held over fork, and a word the kernel wipes. */
+static struct {
+    pthread_mutex_t lock;
+    pthread_once_t once;
+    pthread_key_t thread_key;
+    struct shoal *handles;
+    uint64_t *fork_word; /* 0 in a child that has not noticed yet */
+    uint64_t fork_id;
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
+
+/* What a thread has. */
+static _Thread_local struct {
+    struct attachment *last, *list;
+    struct update_frame *update;
+    uint64_t fork_id; /* the list belongs to this process if it matches the registry's */
+    bool keyed;
+} mine;
+
+/* -- Fork ----------------------------------------------------------------------------------------- */
+
+/* In the child, alone or under the lock: the parent's attachments are not ours. */
+static void child_take_over(void)
+{
+    registry.fork_id++;
+    for (struct shoal *map = registry.handles; map != NULL; map = map->next) {
+        struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);
+        if (open == NULL)
+            continue;
+        struct segment *s = open->segment;
+        os_close(s->own);
+        os_close(s->probe);
+        s->own = s->probe = -1;
+        pthread_mutex_init(&s->lock, NULL); /* another thread of the parent may have held it */
+        memset(s->held, 0, s->geo.entries_n);
+        s->attachments = NULL;
+        atomic_store_explicit(&open->users, 1, memory_order_relaxed); /* views and calls are the parent's */
+    }
+    if (registry.fork_word != NULL)
+        *registry.fork_word = 1;
+}
+
+static void fork_prepare(void)
+{
+    pthread_mutex_lock(&registry.lock);
+    urcu_bp_before_fork();
+}
+
+static void fork_parent(void)
+{
+    urcu_bp_after_fork_parent();
+    pthread_mutex_unlock(&registry.lock);
+}
+
+static void fork_child(void)
+{
+    urcu_bp_after_fork_child();
+    child_take_over();
+    pthread_mutex_unlock(&registry.lock);
+}
+
+/* A clone that ran no handlers. */
+__attribute__((noinline)) static void fork_noticed(void)
+{
+    pthread_mutex_lock(&registry.lock);
+    if (*registry.fork_word == 0)
+        child_take_over();
+    pthread_mutex_unlock(&registry.lock);
+}
+
+uint64_t registry_fork_id(void)
+{
+    if (registry.fork_word != NULL && *registry.fork_word == 0)
+        fork_noticed();
+    return registry.fork_id;
+}
+
+/* -- Threads ---------------------------------------------------------------------------------------- */
+
+static void attachment_release_and_free(struct attachment *a)
+{
+    attach_release(a);
+    atomic_store_explicit(&a->gone, true, memory_order_release);
+    if (a->orphan)
+        free(a);
+}
+
+/* Under the registry's lock. */
+static void attachment_drop(struct attachment *a)
+{
+    if (--a->entry_users == 0)
+        attachment_release_and_free(a);
+}
+
+void attachment_ref(struct attachment *a)
+{
+    pthread_mutex_lock(&registry.lock);
+    a->entry_users++;
+    pthread_mutex_unlock(&registry.lock);
+}
+
+void attachment_unref(struct attachment *a)
+{
+    pthread_mutex_lock(&registry.lock);
+    if (!atomic_load_explicit(&a->gone, memory_order_relaxed))
+        attachment_drop(a);
+    pthread_mutex_unlock(&registry.lock);
+}
+
+static void thread_exit(void *unused)
+{
+    (void)unused;
+    bool forked = mine.fork_id != registry_fork_id();
+    pthread_mutex_lock(&registry.lock);
+    for (struct attachment *a = mine.list, *next; a != NULL; a = next) {
+        next = a->next_of_thread;
+        if (atomic_load_explicit(&a->gone, memory_order_acquire)) {
+            free(a);
+        } else if (!forked) { /* the parent's entries are not touched; their memory is a copy nobody needs */
+            a->orphan = true;
+            attachment_drop(a);
+        }
+    }
+    mine.list = mine.last = NULL;
+    pthread_mutex_unlock(&registry.lock);
+}
+
+static void registry_start(void)
+{
+    registry.fork_word = os_wipe_on_fork_word();
+    if (registry.fork_word != NULL)
+        *registry.fork_word = 1;
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+    pthread_key_create(&registry.thread_key, thread_exit);
+}
+
+/* The thread's attachments that are of use; others are let go. */
+static void thread_prune(void)
+{
+    if (mine.fork_id != registry.fork_id) {
+        mine.list = NULL;
+        mine.fork_id = registry.fork_id;
+    }
+    mine.last = NULL;
+    for (struct attachment **at = &mine.list; *at != NULL;) {
+        struct attachment *a = *at;
+        if (atomic_load_explicit(&a->gone, memory_order_acquire)) {
+            *at = a->next_of_thread;
+            free(a);
+        } else {
+            at = &a->next_of_thread;
+        }
+    }
+}
+
+struct attachment *call_attachment(const struct call *call)
+{
+    struct attachment *a = mine.last;
+    if (a != NULL && a->segment == call->segment && mine.fork_id == registry.fork_id &&
+        !atomic_load_explicit(&a->gone, memory_order_relaxed))
+        return a;
+    if (mine.list == NULL)
+        return NULL;
+    thread_prune();
+    for (a = mine.list; a != NULL; a = a->next_of_thread)
+        if (a->segment == call->segment)
+            break;
+    mine.last = a;
+    return a;
+}
+
+static int thread_attach(struct segment *s, struct attachment **ret_attachment)
+{
+    int rc = 0;
+    pthread_mutex_lock(&registry.lock);
+    if (s->own < 0)
+        rc = attach_open_locks(s);
+    pthread_mutex_unlock(&registry.lock);
+    if (rc == 0)
+        rc = attach_take(s, ret_attachment);
+    if (rc != 0)
+        return rc;
+    thread_prune();
+    if (!mine.keyed) {
+        (void)pthread_setspecific(registry.thread_key, &mine);
+        mine.keyed = true;
+    }
+    (*ret_attachment)->next_of_thread = mine.list;
+    mine.list = mine.last = *ret_attachment;
+    return 0;
+}
+
+int call_attach(struct call *call)
+{
+    if (call->map->readonly)
+        return error_set(SHOAL_EREADONLY, "%s: opened with SHOAL_RDONLY", call->map->name);
+    call->a = call_attachment(call);
+    return call->a != NULL ? 0 : thread_attach(call->segment, &call->a);
+}
+
+/* -- Calls -------------------------------------------------------------------------------------------- */
+
+__attribute__((noinline)) static int call_refuse(struct call *call, const char *why)
+{
+    call_end(call);
+    return error_set(SHOAL_EINVAL, "%s", why);
+}
+
+int call_begin(struct shoal *map, struct call *ret_call)
+{
+    ret_call->map = NULL;
+    ret_call->a = NULL;
+    ret_call->locked = false;
+    if (map == NULL)
+        return error_set(SHOAL_EINVAL, "map is NULL");
+    if (registry.fork_word != NULL && *registry.fork_word == 0)
+        fork_noticed();
+    urcu_bp_read_lock();
+    ret_call->locked = true;
+    struct open_map *open = atomic_load_explicit(&map->open, memory_order_acquire);
+    if (open == NULL)
+        return call_refuse(ret_call, "the map is closed");
+    ret_call->map = open;
+    ret_call->segment = open->segment;
+    for (const struct update_frame *u = mine.update; u != NULL; u = u->outer)
+        if (u->segment == open->segment)
+            return call_refuse(ret_call, "an update function must not call its own map");
+    return 0;
+}
+
+void call_pin(struct call *call)
+{
+    open_map_ref(call->map);
+    call->fork_id = registry.fork_id;
+    urcu_bp_read_unlock();
+    call->locked = false;
+}
+
+void call_end(struct call *call)
+{
+    if (call->locked)
+        urcu_bp_read_unlock();
+    else if (call->map != NULL && call->fork_id == registry_fork_id())
+        open_map_unref(call->map);
+}
+
+void update_enter(struct update_frame *frame, const struct segment *segment)
+{
+    frame->segment = segment;
+    frame->outer = mine.update;
+    mine.update = frame;
+}
+
+void update_leave(const struct update_frame *frame) { mine.update = frame->outer; }
+
+/* -- Open and close -------------------------------------------------------------------------------------- */
+
+void open_map_ref(struct open_map *map) { atomic_fetch_add_explicit(&map->users, 1, memory_order_relaxed); }
+
+static void open_map_destroy(struct open_map *map)
+{
+    struct segment *s = map->segment;
+    pthread_mutex_lock(&registry.lock);
+    while (s->attachments != NULL)
+        attachment_release_and_free(s->attachments);
+    pthread_mutex_unlock(&registry.lock);
+    segment_unmap(s);
+    free(map);
+}
+
+void open_map_unref(struct open_map *map)
+{
+    if (atomic_fetch_sub_explicit(&map->users, 1, memory_order_acq_rel) == 1)
+        open_map_destroy(map);
+}
+
+static struct shoal *handle_take(struct open_map *open)
+{
+    pthread_mutex_lock(&registry.lock);
+    struct shoal *map = registry.handles;
+    while (map != NULL && atomic_load_explicit(&map->open, memory_order_relaxed) != NULL)
+        map = map->next;
+    if (map == NULL) {
+        map = calloc(1, sizeof *map);
+        if (map != NULL) {
+            map->next = registry.handles;
+            registry.handles = map;
+        }
+    }
+    if (map != NULL)
+        atomic_store_explicit(&map->open, open, memory_order_release);
+    pthread_mutex_unlock(&registry.lock);
+    return map;
+}
+
+int registry_open(struct segment *segment, bool readonly, const char *name, struct shoal **ret_map)
+{
+    pthread_once(&registry.once, registry_start);
+    (void)registry_fork_id();
+    struct open_map *open = calloc(1, sizeof *open);
+    if (open == NULL) {
+        segment_unmap(segment);
+        errno = ENOMEM;
+        return error_os("%s", name);
+    }
+    open->segment = segment;
+    open->readonly = readonly;
+    open->users = 1;
+    (void)snprintf(open->name, sizeof open->name, "%s", name);
+    struct attachment *a;
+    int rc = readonly ? 0 : thread_attach(segment, &a);
+    struct shoal *map = rc == 0 ? handle_take(open) : NULL;
+    if (map == NULL) {
+        open_map_unref(open);
+        return rc != 0 ? rc : error_os("%s: handle", name);
+    }
+    *ret_map = map;
+    return 0;
+}
+
+void registry_close(struct shoal *map)
+{
+    (void)registry_fork_id();
+    struct open_map *open = atomic_exchange_explicit(&map->open, NULL, memory_order_acq_rel);
+    if (open == NULL)
+        return;
+    urcu_bp_synchronize_rcu();
+    open_map_unref(open);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The process's open maps, and the frame of every call.
+ *
+ * A struct shoal is a handle that is never freed, only reused: it points to an open_map or to nothing.
+ * Calls read it under an RCU read lock (liburcu-bp: threads need not register), so shoal_close in one
+ * thread takes the pointer away, waits for the calls under way, and then gives up its reference.  Calls
+ * that may last (wait, update) and views hold references of their own instead of the lock.
+ *
+ * Fork: a child sees a zero in a page that the kernel wipes, at its first call or in the atfork handler,
+ * and then closes the lock descriptors it inherited (never unlocks: that would unlock the parent) and
+ * forgets the parent's attachments; it attaches by itself when it first needs to.
+ */
+#ifndef SHOAL_MAP_REGISTRY_H
+#define SHOAL_MAP_REGISTRY_H
+
+#include <urcu/urcu-bp.h>
+
+#include "memory/attach.h"
+#include "shoal/shoal.h"
+
+struct open_map {
+    struct segment *segment;
+    _Atomic uint32_t users; /* the handle, views, long calls */
+    bool readonly;
+    char name[80]; /* for texts, cut */
+};
+
+struct shoal {
+    struct open_map *_Atomic open; /* NULL: closed */
+    struct shoal *next;            /* of all handles ever made */
+};
+
+/* One call under way. */
+struct call {
+    struct open_map *map;
+    struct segment *segment;
+    struct attachment *a; /* NULL until call_attach */
+    uint64_t fork_id;     /* where it was pinned */
+    bool locked;
+};
+
+/* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map).  On 0,
+ * call_end must follow. */
+int call_begin(struct shoal *map, struct call *ret_call);
+void call_end(struct call *call);
+
+/* The calling thread's attachment, made now if need be.  0, SHOAL_EREADONLY, SHOAL_EATTACH, SHOAL_EOS. */
+int call_attach(struct call *call);
+/* The attachment if there is one. */
+struct attachment *call_attachment(const struct call *call);
+
+/* From the RCU lock to a reference: for calls that may last. */
+void call_pin(struct call *call);
+
+/* References of views. */
+void open_map_ref(struct open_map *map);
+void open_map_unref(struct open_map *map);
+/* Views keep the entry of their thread. */
+void attachment_ref(struct attachment *a);
+/* One user less of an attachment whose thread may have ended; the last one releases it. */
+void attachment_unref(struct attachment *a);
+
+/* While an update function runs, calls on its map are refused. */
+struct update_frame {
+    const struct segment *segment;
+    struct update_frame *outer;
+};
+void update_enter(struct update_frame *frame, const struct segment *segment);
+void update_leave(const struct update_frame *frame);
+
+/* Grows with each fork on the way to this process. */
+uint64_t registry_fork_id(void);
+
+/* Make a handle for a mapped segment; the calling thread is attached unless readonly. */
+int registry_open(struct segment *segment, bool readonly, const char *name, struct shoal **ret_map);
+void registry_close(struct shoal *map);
+
+#endif

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Files of maps: created whole, opened with suspicion, unlinked by name (segfile.h).
+ *
+ * Creation (guarantee C: death at any instruction leaves the old name or a complete map)
+ *   by link     O_TMPFILE, fill, linkat.  The kernel decides who is first; a file without a name goes with
+ *               its creator.
+ *   by rename   where that cannot be done: a private name made with O_EXCL, lock, fill, rename without
+ *               replacing.
+ *                 R1 Only who holds the lock of a draft removes it, except who made it.
+ *                 R2 A draft whose lock is free belongs to nobody: its creator died, or is between its
+ *                    open and its lock.  So who has locked his own draft looks whether it still has a name,
+ *                    and starts again if not.
+ *                 R3 The lock is taken on the file, the removal goes by name: who wants to remove looks,
+ *                    under the lock, whether the name still means that file.
+ *               Each creator removes leftovers once, when it comes; so it can only be thrown back by
+ *               creators that came after it, once each.
+ * Paths are resolved once, to a directory; everything after that is relative to its descriptor.
+ */
+#include "map/segfile.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/os.h"
+#include "map/name.h"
+
+/* Thrown back that often, each time by another process that hit a window of a few instructions (between
+ * a draft's open and its lock; between looking at a name and removing it): something else is at work. */
+#define TRIES_MAX 64
+
+#define SPAN_WORDS_AT_ONCE 512u
+
+/* Answers inside this file, beside the public codes. */
+enum { BEGIN_AGAIN = 100, /* another process came between */
+       BY_RENAME };       /* this file system cannot make a file without a name, or name it later */
+
+/* -- Directory and kind of file --------------------------------------------------------------- */
+
+static int open_directory(const struct name *name)
+{
+    return open(name->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* errno of a failed call on the name's file or directory as a result. */
+static int os_failure(const struct name *name, const char *what)
+{
+    if (errno == ENAMETOOLONG)
+        return error_set(SHOAL_EINVAL, "%s: too long for its file system", name->shown);
+    return error_os("%s: %s", name->shown, what);
+}
+
+/* The same for a name that must exist. */
+static int open_failure(const struct name *name, const char *what)
+{
+    if (errno == ENOENT)
+        return error_set(SHOAL_ENOMAP, "%s: no such map", name->shown);
+    return os_failure(name, what);
+}
+
+static const char *kind_of(mode_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFLNK: return "a symbolic link";
+    case S_IFDIR: return "a directory";
+    case S_IFIFO: return "a FIFO";
+    case S_IFSOCK: return "a socket";
+    case S_IFCHR:
+    case S_IFBLK: return "a device";
+    default: return "not a regular file";
+    }
+}
+
+static int judge_kind(const struct name *name, mode_t mode)
+{
+    if (S_ISREG(mode))
+        return 0;
+    return error_set(SHOAL_EINVAL, "%s: %s; a map is a regular file", name->shown, kind_of(mode));
+}
+
+/* -- Opening ------------------------------------------------------------------------------------ */
+
+/* The kind is looked at before the open too, because opening a device may do something. */
+static int open_regular(const struct name *name, int dir, int access, int *ret_fd, struct stat *ret_st)
+{
+    if (fstatat(dir, name->last, ret_st, AT_SYMLINK_NOFOLLOW) != 0)
+        return open_failure(name, "stat");
+    int code = judge_kind(name, ret_st->st_mode);
+    if (code != 0)
+        return code;
+    int fd = openat(dir, name->last, access | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && errno == ELOOP)
+        return judge_kind(name, S_IFLNK);
+    if (fd < 0 && errno == EISDIR)
+        return judge_kind(name, S_IFDIR);
+    if (fd < 0)
+        return open_failure(name, access == O_RDWR ? "open for reading and writing" : "open");
+    code = fstat(fd, ret_st) != 0 ? os_failure(name, "fstat") : judge_kind(name, ret_st->st_mode);
+    if (code != 0)
+        os_close(fd);
+    else
+        *ret_fd = fd;
+    return code;
+}
+
+static int judge_owner(const struct name *name, const struct stat *st, unsigned flags)
+{
+    if (st->st_uid == geteuid() || (flags & SHOAL_FOREIGN))
+        return 0;
+    errno = EPERM;
+    return error_set(SHOAL_EOS, "%s: belongs to uid %u, and this process is uid %u; SHOAL_FOREIGN accepts that",
+                     name->shown, (unsigned)st->st_uid, (unsigned)geteuid());
+}
+
+/* 0, SHOAL_ECORRUPT where the file is shorter than a header, SHOAL_EOS. */
+static int read_header(const struct name *name, int fd, const struct stat *st, struct segment_header *ret_header)
+{
+    if (st->st_size == 0)
+        return error_set(SHOAL_ECORRUPT, "%s: empty, not a Shoal map", name->shown);
+    uint8_t *to = (uint8_t *)ret_header;
+    size_t n = 0;
+    while (n < sizeof *ret_header) {
+        ssize_t got = pread(fd, to + n, sizeof *ret_header - n, (off_t)n);
+        if (got == 0)
+            return error_set(SHOAL_ECORRUPT, "%s: truncated: %zu bytes, a header has %zu", name->shown, n,
+                             sizeof *ret_header);
+        if (got < 0 && errno != EINTR)
+            return os_failure(name, "read the header");
+        n += got > 0 ? (size_t)got : 0;
+    }
+    return 0;
+}
+
+static int open_checked(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    struct stat st;
+    struct segment_header header;
+    int fd = -1;
+    int code = open_regular(name, dir, flags & SHOAL_RDONLY ? O_RDONLY : O_RDWR, &fd, &st);
+    if (code == 0)
+        code = judge_owner(name, &st, flags);
+    if (code == 0)
+        code = read_header(name, fd, &st, &header);
+    if (code == 0)
+        code = geometry_check(name->shown, &header, (uint64_t)st.st_size, ret_geometry);
+    if (code == 0)
+        *ret_fd = fd;
+    else
+        os_close(fd);
+    return code;
+}
+
+int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    struct name name;
+    int code = name_parse(name_text, &name);
+    if (code != 0)
+        return code;
+    if (flags & ~(unsigned)(SHOAL_RDONLY | SHOAL_FOREIGN))
+        return error_set(SHOAL_EINVAL, "%s: open flags 0x%x are not known", name.shown, flags);
+    int dir = open_directory(&name);
+    if (dir < 0)
+        return open_failure(&name, "open its directory");
+    code = open_checked(&name, dir, flags, ret_fd, ret_geometry);
+    os_close(dir);
+    return code;
+}
+
+/* -- Filling a new file ---------------------------------------------------------------------------- */
+
+struct making {
+    struct name name;
+    struct geometry geometry;
+    int dir;
+    uint32_t mode;
+    int64_t gid;
+    bool preallocate;
+};
+
+static int making_begin(const char *name, const struct shoal_options *options, struct making *m)
+{
+    int code = name_parse(name, &m->name);
+    if (code == 0)
+        code = geometry_plan(options, &m->geometry);
+    if (code != 0)
+        return code;
+    m->mode = options != NULL && options->mode != 0 ? options->mode : 0600;
+    m->gid = options != NULL ? options->gid : -1;
+    m->preallocate = options != NULL && (options->flags & SHOAL_PREALLOCATE);
+    os_random(&m->geometry.seed, sizeof m->geometry.seed);
+    os_random(&m->geometry.version_salt, sizeof m->geometry.version_salt);
+    m->geometry.created_ns = os_wall_ns();
+    m->dir = open_directory(&m->name);
+    return m->dir < 0 ? os_failure(&m->name, "open its directory") : 0;
+}
+
+/* Is the name taken, as far as one can see before trying? */
+static int refuse_taken(const struct making *m)
+{
+    struct stat st;
+    if (fstatat(m->dir, m->name.last, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : os_failure(&m->name, "stat");
+    int code = judge_kind(&m->name, st.st_mode);
+    return code != 0 ? code : error_set(SHOAL_EMAPEXISTS, "%s: exists already", m->name.shown);
+}
+
+/* After EEXIST: it was there a moment ago, whatever is there now. */
+static int answer_taken(const struct making *m)
+{
+    int code = refuse_taken(m);
+    return code == SHOAL_EINVAL ? code : error_set(SHOAL_EMAPEXISTS, "%s: exists already", m->name.shown);
+}
+
+/* Group before mode: the file must not be open to the wrong group in between. */
+static int fill_permissions(const struct making *m, int fd)
+{
+    if (m->gid != -1 && fchown(fd, (uid_t)-1, (gid_t)m->gid) != 0)
+        return error_os("%s: give it to group %lld", m->name.shown, (long long)m->gid);
+    if (fchmod(fd, (mode_t)m->mode) != 0)
+        return error_os("%s: set its mode to 0%o", m->name.shown, m->mode);
+    return 0;
+}
+
+/* The kernel answers a size over the limit with a signal that ends the process. */
+static int fill_size(const struct making *m, int fd)
+{
+    struct rlimit limit;
+    unsigned long long bytes = m->geometry.segment_bytes;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
+        errno = EFBIG;
+        return error_os("%s: %llu bytes, this process may make files of %llu", m->name.shown, bytes,
+                        (unsigned long long)limit.rlim_cur);
+    }
+    if (ftruncate(fd, (off_t)bytes) != 0)
+        return error_os("%s: make it %llu bytes long", m->name.shown, bytes);
+    return 0;
+}
+
+static int fill_room(const struct making *m, int fd)
+{
+    unsigned long long bytes = m->preallocate ? m->geometry.segment_bytes : m->geometry.heap_at;
+    int failed = os_allocate(fd, 0, bytes);
+    if (failed == 0)
+        return 0;
+    errno = failed;
+    return error_os("%s: allocate %llu bytes for %s", m->name.shown, bytes,
+                    m->preallocate ? "header, table and heap" : "header and table");
+}
+
+static int write_all(const struct making *m, int fd, const void *bytes, size_t n, uint64_t at)
+{
+    const uint8_t *from = bytes;
+    while (n > 0) {
+        ssize_t put = pwrite(fd, from, n, (off_t)at);
+        if (put < 0 && errno != EINTR)
+            return error_os("%s: write %zu bytes at %llu", m->name.shown, n, (unsigned long long)at);
+        if (put > 0) {
+            from += put;
+            at += (uint64_t)put;
+            n -= (size_t)put;
+        }
+    }
+    return 0;
+}
+
+/* Zero means: unused, not yet backed. */
+static int fill_spans(const struct making *m, int fd)
+{
+    if (!m->preallocate)
+        return 0;
+    uint64_t words[SPAN_WORDS_AT_ONCE];
+    for (uint32_t i = 0; i < SPAN_WORDS_AT_ONCE; i++)
+        words[i] = span_pack(0, SPAN_FREE, 0, 0, true);
+    int code = 0;
+    for (uint64_t done = 0; done < m->geometry.spans_n && code == 0; done += SPAN_WORDS_AT_ONCE) {
+        uint64_t n = m->geometry.spans_n - done;
+        n = n < SPAN_WORDS_AT_ONCE ? n : SPAN_WORDS_AT_ONCE;
+        code = write_all(m, fd, words, n * sizeof words[0], m->geometry.spans_at + done * sizeof words[0]);
+    }
+    return code;
+}
+
+/* Everything but a name.  The header comes last: a draft that nobody finished is no map.  Permissions come
+ * late: while a draft has 0600, the next creator can open it, whatever the map's are to be. */
+static int fill(const struct making *m, int fd)
+{
+    struct segment_header header;
+    int code = fill_size(m, fd);
+    if (code == 0)
+        code = fill_room(m, fd);
+    if (code == 0)
+        code = fill_spans(m, fd);
+    if (code == 0)
+        code = fill_permissions(m, fd);
+    if (code != 0)
+        return code;
+    geometry_header(&m->geometry, &header);
+    return write_all(m, fd, &header, sizeof header, 0);
+}
+
+/* -- By rename ------------------------------------------------------------------------------------------ */
+
+static void draft_remove(const struct making *m, const char *draft)
+{
+    int keep = errno;
+    (void)unlinkat(m->dir, draft, 0);
+    errno = keep;
+}
+
+/* Does the entry of the directory mean this open file? */
+static bool entry_is(int dir, const char *entry, const struct stat *st)
+{
+    struct stat now;
+    return fstatat(dir, entry, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_dev == st->st_dev &&
+           now.st_ino == st->st_ino;
+}
+
+/* R1 to R3.  What cannot be opened or locked is left: it belongs to somebody else. */
+static void leftover_remove(const struct making *m, const char *entry)
+{
+    struct stat st;
+    int fd = openat(m->dir, entry, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && os_lock(fd, SEGFILE_DRAFT_BYTE) == OS_LOCK_TAKEN &&
+        entry_is(m->dir, entry, &st))
+        draft_remove(m, entry);
+    os_close(fd); /* and with it the lock */
+}
+
+/* A directory that may not be listed keeps its leftovers. */
+static void leftovers_remove(const struct making *m)
+{
+    int fd = openat(m->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    if (list == NULL) {
+        os_close(fd);
+        return;
+    }
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        if (name_is_draft_of(&m->name, entry->d_name))
+            leftover_remove(m, entry->d_name);
+    (void)closedir(list);
+}
+
+/* A new draft that nobody else may remove.  0, BEGIN_AGAIN, SHOAL_EOS. */
+static int draft_open(const struct making *m, struct draft_name *draft, int *ret_fd)
+{
+    uint32_t random;
+    os_random(&random, sizeof random);
+    name_draft(&m->name, random, draft);
+    int fd = openat(m->dir, draft->last, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? BEGIN_AGAIN : os_failure(&m->name, "create a file in its directory");
+    enum os_lock_answer answer = os_lock(fd, SEGFILE_DRAFT_BYTE);
+    if (answer == OS_LOCK_TAKEN && !os_file_unlinked(fd)) {
+        *ret_fd = fd;
+        return 0;
+    }
+    int code = answer == OS_LOCK_ERROR ? error_os("%s: lock the new file", m->name.shown) : BEGIN_AGAIN;
+    draft_remove(m, draft->last);
+    os_close(fd);
+    return code;
+}
+
+/* Give the draft its name unless that is taken.  Between link and unlink of the second way the map is
+ * complete under both names; who dies there leaves the private one to the next creator.
+ * 0, BEGIN_AGAIN, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS. */
+static int draft_publish(const struct making *m, const struct draft_name *draft)
+{
+    if (renameat2(m->dir, draft->last, m->dir, m->name.last, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM) { /* EPERM: a filter */
+        if (linkat(m->dir, draft->last, m->dir, m->name.last, 0) == 0) {
+            draft_remove(m, draft->last);
+            return 0;
+        }
+    }
+    if (errno == EEXIST)
+        return answer_taken(m);
+    return errno == ENOENT ? BEGIN_AGAIN : os_failure(&m->name, "name the new file");
+}
+
+static int draft_make(const struct making *m, int *ret_fd)
+{
+    struct draft_name draft;
+    int fd = -1;
+    int code = draft_open(m, &draft, &fd);
+    if (code != 0)
+        return code;
+    code = fill(m, fd);
+    if (code == 0)
+        code = draft_publish(m, &draft);
+    if (code == 0) {
+        os_unlock(fd, SEGFILE_DRAFT_BYTE);
+        *ret_fd = fd;
+        return 0;
+    }
+    draft_remove(m, draft.last);
+    os_close(fd);
+    return code;
+}
+
+static int make_by_rename(const struct making *m, int *ret_fd)
+{
+    leftovers_remove(m);
+    int code = refuse_taken(m);
+    if (code != 0)
+        return code;
+    for (int i = 0; i < TRIES_MAX; i++) {
+        code = draft_make(m, ret_fd);
+        if (code != BEGIN_AGAIN)
+            return code;
+    }
+    errno = EAGAIN;
+    return error_os("%s: removed %d times while it was being made", m->name.shown, TRIES_MAX);
+}
+
+int segfile_create_by_rename(const char *name, const struct shoal_options *options, int *ret_fd,
+                             struct geometry *ret_geometry)
+{
+    struct making m;
+    int code = making_begin(name, options, &m);
+    if (code != 0)
+        return code;
+    code = make_by_rename(&m, ret_fd);
+    if (code == 0)
+        *ret_geometry = m.geometry;
+    os_close(m.dir);
+    return code;
+}
+
+/* -- By link ---------------------------------------------------------------------------------------------- */
+
+/* EISDIR, ENOENT: kernels and file systems that do not know O_TMPFILE see a directory opened for writing. */
+static int unnamed_open(const struct making *m, int *ret_fd)
+{
+    int fd = openat(m->dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        *ret_fd = fd;
+        return 0;
+    }
+    if (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL || errno == ENOENT)
+        return BY_RENAME;
+    return os_failure(&m->name, "create a file in its directory");
+}
+
+/* ENOENT: /proc is not mounted; EPERM, EOPNOTSUPP: no hard links; the rest: odd file systems. */
+static int unnamed_publish(const struct making *m, int fd)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
+    if (linkat(AT_FDCWD, path, m->dir, m->name.last, AT_SYMLINK_FOLLOW) == 0)
+        return 0;
+    switch (errno) {
+    case EEXIST: return answer_taken(m);
+    case ENOENT:
+    case ENOTDIR:
+    case EPERM:
+    case EOPNOTSUPP:
+    case EINVAL:
+    case EXDEV:
+    case EMLINK:
+    case ENOSYS: return BY_RENAME;
+    default: return os_failure(&m->name, "name the new file");
+    }
+}
+
+static int make_by_link(const struct making *m, int *ret_fd)
+{
+    int fd = -1;
+    int code = refuse_taken(m);
+    if (code == 0)
+        code = unnamed_open(m, &fd);
+    if (code == 0)
+        code = fill(m, fd);
+    if (code == 0)
+        code = unnamed_publish(m, fd);
+    if (code == 0)
+        *ret_fd = fd;
+    else
+        os_close(fd);
+    return code;
+}
+
+int segfile_create(const char *name, const struct shoal_options *options, int *ret_fd,
+                   struct geometry *ret_geometry)
+{
+    struct making m;
+    int code = making_begin(name, options, &m);
+    if (code != 0)
+        return code;
+    code = make_by_link(&m, ret_fd);
+    if (code == BY_RENAME)
+        code = make_by_rename(&m, ret_fd);
+    if (code == 0)
+        *ret_geometry = m.geometry;
+    os_close(m.dir);
+    return code;
+}
+
+/* -- Unlinking ---------------------------------------------------------------------------------------------- */
+
+static int judge_map(const struct name *name, int fd, const struct stat *st)
+{
+    struct segment_header header;
+    int code = read_header(name, fd, st, &header);
+    if (code == SHOAL_EOS || (code == 0 && header.magic == SEGMENT_MAGIC))
+        return code;
+    return error_set(SHOAL_ECORRUPT, "%s: not a Shoal map (%lld bytes%s), so not removed; by hand: rm %s%s",
+                     name->shown, (long long)st->st_size, code == 0 ? " without its magic number" : "",
+                     name->shown_dir, name->shown);
+}
+
+/* Relaxed: it tells nothing of other memory.  Who dies before it leaves a file without a name, which its
+ * link count shows to those who ask. */
+static void mark_unlinked(struct segment_header *header)
+{
+    store_relaxed_u32(&header->unlinked, 1);
+}
+
+/* Mapped first, so that failure leaves the name.  Between the look and the removal another process may
+ * give the name to another map: that one goes then, without a mark, as if by rm.
+ * 0, BEGIN_AGAIN where the name means another file by now, or a failure. */
+static int remove_and_mark(const struct name *name, int dir, int fd, const struct stat *st)
+{
+    int code = 0;
+    struct segment_header *header = os_map(fd, SEGMENT_PAGE, true);
+    if (header == NULL)
+        return os_failure(name, "map the header");
+    if (!entry_is(dir, name->last, st))
+        code = BEGIN_AGAIN;
+    else if (unlinkat(dir, name->last, 0) != 0)
+        code = open_failure(name, "remove the file");
+    else
+        mark_unlinked(header);
+    os_unmap(header, SEGMENT_PAGE);
+    return code;
+}
+
+static int unlink_once(const struct name *name, int dir)
+{
+    struct stat st;
+    int fd = -1;
+    int code = open_regular(name, dir, O_RDWR, &fd, &st);
+    if (code != 0)
+        return code;
+    code = judge_map(name, fd, &st);
+    if (code == 0)
+        code = remove_and_mark(name, dir, fd, &st);
+    os_close(fd);
+    return code;
+}
+
+static int unlink_name(const struct name *name, int dir)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        int code = unlink_once(name, dir);
+        if (code != BEGIN_AGAIN)
+            return code;
+    }
+    errno = EAGAIN;
+    return error_os("%s: means another file each of %d times", name->shown, TRIES_MAX);
+}
+
+int segfile_unlink(const char *name_text)
+{
+    struct name name;
+    int code = name_parse(name_text, &name);
+    if (code != 0)
+        return code;
+    int dir = open_directory(&name);
+    if (dir < 0)
+        return open_failure(&name, "open its directory");
+    code = unlink_name(&name, dir);
+    os_close(dir);
+    return code;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Who is attached, and who is dead.
+ *
+ * Each attached thread has an entry in the segment.  Two bytes of the file, far behind its end, are
+ * locked by the kernel for as long as the holder lives:
+ *   life(i)  held by the process of the thread that owns entry i
+ *   reap(i)  held by who is settling entry i: only that one writes to an entry which is not its own
+ * Attaching takes reap, then life, settles what a dead predecessor left, drops reap.
+ */
+#ifndef SHOAL_MEMORY_ATTACH_H
+#define SHOAL_MEMORY_ATTACH_H
+
+#include "base/os.h"
+#include "memory/segment.h"
+
+/* A hint that a block is free, valid while the run's word is span_word. */
+struct free_block {
+    uint64_t block, span_word;
+};
+#define CACHE_N 64u
+struct block_cache {
+    uint32_t n;
+    uint32_t span_at; /* where the next search for a span begins */
+    struct free_block of[CACHE_N];
+};
+
+/* What this thread knows of a block that its entry's retired[] names. */
+struct retired_block {
+    uint64_t block, h, span_word;
+    uint64_t bytes;
+};
+
+/* The private side of an entry. */
+struct attachment {
+    struct segment *segment;
+    _Atomic bool gone; /* released: only the memory is left, for its thread to free */
+    bool orphan;       /* its thread has ended: whoever releases it frees it */
+    struct entry *entry;
+    struct attachment *next; /* of the segment's */
+    struct attachment *next_of_thread;
+    uint32_t index;
+    uint32_t ops;       /* counts to the next look at somebody else */
+    uint32_t peer_at;   /* whom to look at next */
+    uint32_t sweep_at;  /* the span to sweep next */
+    uint32_t claim_at;  /* where the search for unused spans begins */
+    uint32_t avoid_at, avoid_n; /* spans that are being emptied for a run: not to be claimed now */
+    uint32_t retired_n; /* named and RETIRED, or about to be */
+    uint32_t retired_trigger;
+    uint32_t entry_users; /* the thread, and each view; under the registry's lock */
+    _Atomic uint32_t views; /* bits of view hazards in use; set by the thread, cleared by any */
+    uint64_t retired_bytes;
+    uint64_t generation_next, generation_end;
+    uint64_t full_sum, full_bytes; /* a search for so many bytes failed when activity stood at the sum */
+    uint32_t gets, hits;           /* not yet in the entry */
+    struct retired_block retired[RETIRED_N];
+    struct block_cache *cache[CLASSES_MAX];
+};
+
+#define HELD_LIFE 1u
+#define HELD_REAP 2u
+
+/* Open own and probe anew; also in a forked child, whose inherited ones were closed. */
+int attach_open_locks(struct segment *segment);
+
+/* Attach the calling thread.  0, SHOAL_EATTACH, SHOAL_EOS. */
+int attach_take(struct segment *segment, struct attachment **ret_attachment);
+
+/* Settle the own entry and give up its index.  Any thread of this process may do it, once nobody uses
+ * the attachment.  The struct is freed by whoever owns it. */
+void attach_release(struct attachment *a);
+
+/* Is nobody alive behind this entry?  False when in doubt. */
+bool attach_is_dead(const struct segment *segment, uint32_t index);
+
+/* Take and drop the reap lock of an entry. */
+bool attach_reap_lock(struct segment *segment, uint32_t index);
+void attach_reap_unlock(struct segment *segment, uint32_t index);
+
+/* A new generation; never 0 and never the one that would make a version 0. */
+uint64_t attach_generation(struct attachment *a);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/count.h"
+
+#include "memory/hazard.h"
+
+static int64_t delta_of(uint64_t counter)
+{
+    return (counter & COUNTER_PENDING_MASK) == COUNTER_PLUS ? 1 : -1;
+}
+
+/* Clear the pending mark, adding its delta where it took place.  False: somebody else did. */
+static bool counter_finish(struct entry *e, uint64_t counter, bool happened)
+{
+    int64_t count = counter_count(counter) + (happened ? delta_of(counter) : 0);
+    return cas_u64(&e->counter, counter, counter_pack(count, counter, 0));
+}
+
+bool count_cas(struct attachment *a, uint64_t block, uint64_t from, uint64_t to)
+{
+    struct entry *e = a->entry;
+    uint64_t plus = h_state(to) == BLOCK_PUB ? COUNTER_PLUS : COUNTER_MINUS;
+    uint64_t idle = load_relaxed_u64(&e->counter); /* relaxed: not pending, so nobody else writes it */
+    store_relaxed_u64(&e->pending_block, block);   /* relaxed: read only behind the counter */
+    store_relaxed_u64(&e->pending_h, to);
+    uint64_t pending = counter_pack(counter_count(idle), idle, plus);
+    store_release_u64(&e->counter, pending); /* [counter] */
+    bool done = cas_u64(segment_block(a->segment, block), from, to); /* [block-state] */
+    (void)counter_finish(e, pending, done); /* else a helper finished it, which it does only when done */
+    return done;
+}
+
+bool count_publish(struct attachment *a, uint64_t block, uint64_t h)
+{
+    uint64_t pub = h_pack(h_generation(h), a->index, BLOCK_PUB);
+    if (!count_cas(a, block, h, pub | H_PENDING))
+        return false;
+    (void)cas_u64(segment_block(a->segment, block), pub | H_PENDING, pub); /* [block-state] */
+    return true;
+}
+
+void count_help(const struct segment *s, uint64_t block, uint64_t h)
+{
+    if (h_state(h) == BLOCK_PUB && !(h & H_PENDING))
+        return;
+    uint32_t owner = h_owner(h);
+    if (owner >= s->geo.entries_n)
+        return;
+    struct entry *e = &s->entries[owner];
+    uint64_t counter = load_acquire_u64(&e->counter); /* [counter] */
+    if ((counter & COUNTER_PENDING_MASK) == 0)
+        return;
+    /* Should the owner have gone on meanwhile, the counter's seq differs and the CAS fails. */
+    if (load_relaxed_u64(&e->pending_block) == block && load_relaxed_u64(&e->pending_h) == h)
+        (void)counter_finish(e, counter, true);
+}
+
+void count_settle(struct attachment *a, struct entry *e)
+{
+    struct segment *s = a->segment;
+    uint64_t counter = load_acquire_u64(&e->counter); /* [counter] */
+    if ((counter & COUNTER_PENDING_MASK) == 0)
+        return;
+    uint64_t block = load_relaxed_u64(&e->pending_block), h = load_relaxed_u64(&e->pending_h);
+    /* Whoever moves H on from pending_h settles this counter first, so H tells.  The bytes may belong to
+     * a reformatted span by then: the comparison may not be fooled by payload, hence the guard. */
+    struct block_place place;
+    bool happened = false;
+    if (segment_locate(s, block, &place) && hazard_guard_span(a, place.span_i, place.span_word))
+        happened = load_acquire_u64(segment_block(s, block)) == h;
+    (void)counter_finish(e, counter, happened);
+    hazard_clear(a, HAZARD_GUARD);
+}
+
+int64_t count_sum(const struct segment *s)
+{
+    int64_t sum = 0;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++)
+        sum += counter_count(load_acquire_u64(&s->entries[i].counter)); /* [counter] */
+    return sum;
+}
+
+bool count_is_pending(const struct segment *s)
+{
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++)
+        if ((load_acquire_u64(&s->entries[i].counter) & COUNTER_PENDING_MASK) != 0) /* [counter] */
+            return true;
+    return false;
+}
+
+uint64_t count_fingerprint(const struct segment *s)
+{
+    uint64_t print = 0;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++) /* a counter's seq grows with every change, so its word does not repeat soon */
+        print = (print ^ load_acquire_u64(&s->entries[i].counter)) * 0x9e3779b97f4a7c15u; /* [counter] */
+    return print;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Emptying spans, so that other classes can use them (guarantee H).
+ *
+ * A span under evacuation is in state DRAIN; nobody owns it, anybody may go on with it or call it off:
+ *   READY -> DRAIN            nobody takes blocks from it any more (a taker re-reads the span word)
+ *   each block FREE -> SEALED, under a guard and a re-read of the span word
+ *   each PUB record           copied to another block of its class, its slot swung to the copy
+ *   all hazards looked at     none, pin or guard, lies in the run; only after that:
+ *   all blocks seen SEALED    nobody unseals in state DRAIN, nobody takes, so they stay so
+ *   DRAIN -> CLAIMED -> FREE  and the run's spans are unused
+ * Called off: DRAIN -> READY, then SEALED -> FREE by anyone who finds SEALED in a READY span under a guard.
+ * The span word's count changes with each step, so a CAS by somebody who slept through a change fails.
+ * If an evacuator dies: the span stays in DRAIN until the next one needs memory, or a sweep calls it off.
+ */
+#ifndef SHOAL_MEMORY_EVACUATE_H
+#define SHOAL_MEMORY_EVACUATE_H
+
+#include "memory/heap.h"
+
+/* Empty the run that begins at span_i; `move`: by moving its records elsewhere, else only if it holds
+ * none.  True: its spans are unused now. */
+bool evacuate_span(struct attachment *a, uint32_t span_i, bool move);
+
+/* Make `run` unused spans in a row, or room in class class_i, by evacuating the spans that cost least.
+ * True: something became free. */
+bool evacuate_for(struct attachment *a, uint32_t class_i, uint32_t run);
+
+/* SEALED blocks of a READY span, and spans left in DRAIN: back into use.  Used by the sweep. */
+void evacuate_call_off(struct attachment *a, uint32_t span_i);
+
+#endif

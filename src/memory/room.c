@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/room.h"
+
+#include "base/error.h"
+#include "memory/evacuate.h"
+#include "memory/settle.h"
+
+#define EVACUATE_ROUNDS 64u /* others may take what an evacuation freed; after so many the heap is full enough */
+
+struct want {
+    uint64_t bytes;
+    uint32_t class_i, run, owned_i, hazard;
+};
+
+static int want_try(struct attachment *a, const struct want *w, struct heap_block *ret)
+{
+    return w->class_i == a->segment->classes.n
+               ? heap_alloc_big(a, w->run, w->owned_i, w->hazard, ret)
+               : heap_alloc_at_hand(a, w->class_i, true, w->owned_i, w->hazard, ret);
+}
+
+/* Only blocks that are free already: a larger class is the last resort, not a reason to claim spans. */
+static int want_larger(struct attachment *a, const struct want *w, struct heap_block *ret)
+{
+    for (uint32_t c = w->class_i + 1; c < a->segment->classes.n; c++)
+        if (heap_class_is_hinted(a->segment, c)) {
+            int rc = heap_alloc_at_hand(a, c, false, w->owned_i, w->hazard, ret);
+            if (rc != SHOAL_MISSING)
+                return rc;
+        }
+    return SHOAL_MISSING;
+}
+
+static int want_by_evacuation(struct attachment *a, const struct want *w, struct heap_block *ret)
+{
+    for (uint32_t i = 0; i < EVACUATE_ROUNDS && evacuate_for(a, w->class_i, w->run); i++) {
+        int rc = want_try(a, w, ret);
+        if (rc != SHOAL_MISSING)
+            return rc;
+    }
+    return SHOAL_MISSING;
+}
+
+static int want_hard(struct attachment *a, const struct want *w, struct heap_block *ret)
+{
+    retire_reclaim(a);
+    int rc = want_try(a, w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    struct settle_count count = { 0 };
+    settle_all_dead(a, &count);
+    settle_sweep(a, &count);
+    rc = want_try(a, w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    rc = want_by_evacuation(a, w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    return want_larger(a, w, ret);
+}
+
+static int room_full(const struct attachment *a, uint64_t bytes)
+{
+    struct heap_room room;
+    heap_room(a->segment, &room);
+    return error_set(SHOAL_EFULL, "heap full: a record of %llu bytes asked, %llu of %llu bytes free, the largest that fits is %llu",
+                     (unsigned long long)bytes, (unsigned long long)room.free_bytes,
+                     (unsigned long long)a->segment->geo.heap_bytes, (unsigned long long)room.largest);
+}
+
+/* Has nothing happened since a search for no more bytes failed? */
+static bool full_is_known(struct attachment *a, uint64_t bytes)
+{
+    if (bytes < a->full_bytes || a->full_sum != settle_activity(a->segment))
+        return false;
+    uint32_t used = segment_entries_used(a->segment);
+    for (uint32_t i = 0; i < used; i++)
+        if (load_seq_u32(&a->segment->entries[i].attached) != 0 && attach_is_dead(a->segment, i))
+            return false;
+    return true;
+}
+
+static uint64_t own_activity(const struct attachment *a)
+{
+    const struct entry *e = a->entry;
+    return load_relaxed_u64(&e->freed) + load_relaxed_u64(&e->reaped); /* relaxed: own words */
+}
+
+int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
+{
+    const struct segment *s = a->segment;
+    if (bytes > s->geo.heap_bytes)
+        return error_set(SHOAL_ETOOBIG, "record of %llu bytes, the whole heap has %llu", (unsigned long long)bytes,
+                         (unsigned long long)s->geo.heap_bytes);
+    struct want w = { bytes, classes_find(&s->classes, bytes), 0, owned_i, hazard };
+    w.run = w.class_i == s->classes.n ? (uint32_t)((bytes + s->geo.span_bytes - 1) >> s->span_shift)
+                                      : s->classes.of[w.class_i].run;
+    int rc = want_try(a, &w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    if (full_is_known(a, bytes))
+        return room_full(a, bytes);
+    uint64_t before = settle_activity(s), mine = own_activity(a);
+    rc = want_hard(a, &w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    uint64_t after = settle_activity(s);
+    if (after - before == own_activity(a) - mine) { /* nobody else was at work: the answer stays true till somebody is */
+        a->full_sum = after;
+        a->full_bytes = bytes;
+    } else {
+        a->full_bytes = UINT64_MAX;
+    }
+    return room_full(a, bytes);
+}

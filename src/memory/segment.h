@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * One process's mapping of a segment: where its regions lie, and the private copy of the geometry that
+ * every offset read from shared memory is checked against (guarantee E).
+ */
+#ifndef SHOAL_MEMORY_SEGMENT_H
+#define SHOAL_MEMORY_SEGMENT_H
+
+#include <pthread.h>
+#include <string.h>
+
+#include "format/geometry.h"
+
+struct attachment;
+
+struct segment {
+    uint8_t *base;
+    struct segment_header *header;
+    shared_u32 *wait;
+    struct entry *entries;
+    shared_u32 *summary;
+    struct group *groups;
+    shared_u64 *spans, *maps, *hints;
+    struct geometry geo;
+    struct classes classes;
+    uint64_t slots_n;
+    uint32_t span_shift;
+    bool readonly;
+
+    /* Descriptions of this process's own, never mapped: `own` holds locks and never asks, `probe` asks
+     * and never locks.  `file` is the mapped one; it holds no lock and may be shared with a parent. */
+    int file, own, probe;
+
+    /* Which indices this process holds through `own`, because locks of one description never conflict
+     * with themselves.  Under `lock`. */
+    pthread_mutex_t lock;
+    uint8_t *held; /* HELD_LIFE, HELD_REAP bits per index */
+    struct attachment *attachments; /* of all threads of this process, linked by `next` */
+};
+
+static inline shared_u64 *segment_block(const struct segment *s, uint64_t block)
+{
+    return (shared_u64 *)(void *)(s->base + block);
+}
+
+static inline shared_u64 *segment_slot(const struct segment *s, uint64_t slot_i)
+{
+    return &s->groups[slot_i / GROUP_SLOTS].slot[slot_i % GROUP_SLOTS];
+}
+
+/* -- From an offset to a block ------------------------------------------------------------ */
+
+/* A block that a READY or DRAIN span really holds, at one moment. */
+struct block_place {
+    uint64_t block;     /* bytes from the segment's start */
+    uint64_t bytes;     /* of the block */
+    uint64_t span_word; /* of the run's first span; unchanged = the block still is one */
+    uint32_t span_i;    /* the run's first span */
+    uint32_t class_i;   /* classes.n = big */
+    uint32_t index;     /* in the run */
+    uint32_t reserved;
+};
+
+static inline uint64_t segment_span_at(const struct segment *s, uint32_t span_i)
+{
+    return s->geo.heap_at + ((uint64_t)span_i << s->span_shift);
+}
+
+/* A run that begins at span_i and whose word is `word`: does it hold blocks and end within the heap? */
+static inline bool segment_run_is_sound(const struct segment *s, uint32_t span_i, uint64_t word)
+{
+    enum span_state state = span_state(word);
+    if (state != SPAN_READY && state != SPAN_DRAIN)
+        return false;
+    uint32_t class_i = span_class(word), run = span_run(word);
+    if (run == 0 || span_i + (uint64_t)run > s->geo.spans_n || class_i > s->classes.n)
+        return false;
+    return class_i == s->classes.n || s->classes.of[class_i].run == run;
+}
+
+/* False where the offset is no block start of a formatted span: torn, stale or bad bytes. */
+static inline bool segment_locate(const struct segment *s, uint64_t block, struct block_place *ret)
+{
+    uint64_t rel = block - s->geo.heap_at;
+    if (rel >= s->geo.heap_bytes)
+        return false;
+    uint32_t span_i = (uint32_t)(rel >> s->span_shift), inner = span_i;
+    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    if (span_state(word) == SPAN_CONT) {
+        uint32_t back = span_run(word);
+        if (back == 0 || back > span_i)
+            return false;
+        span_i -= back;
+        word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    }
+    if (!segment_run_is_sound(s, span_i, word) || inner >= span_i + span_run(word))
+        return false;
+    uint64_t off = rel - ((uint64_t)span_i << s->span_shift);
+    uint32_t class_i = span_class(word);
+    ret->block = block;
+    ret->span_word = word;
+    ret->span_i = span_i;
+    ret->class_i = class_i;
+    if (class_i == s->classes.n) {
+        ret->bytes = (uint64_t)span_run(word) << s->span_shift;
+        ret->index = 0;
+        return off == 0;
+    }
+    const struct block_class *c = &s->classes.of[class_i];
+    ret->bytes = c->bytes;
+    if (off < c->first)
+        return false;
+    off -= c->first;
+    uint64_t i = (off * c->inverse) >> 40;
+    ret->index = (uint32_t)i;
+    return i * c->bytes == off && i < c->blocks_n;
+}
+
+/* Where block i of a run begins. */
+static inline uint64_t segment_block_at(const struct segment *s, uint32_t span_i, uint32_t class_i, uint32_t i)
+{
+    uint64_t at = segment_span_at(s, span_i);
+    if (class_i == s->classes.n)
+        return at;
+    const struct block_class *c = &s->classes.of[class_i];
+    return at + c->first + (uint64_t)i * c->bytes;
+}
+
+static inline uint32_t segment_blocks_n(const struct segment *s, uint32_t class_i)
+{
+    return class_i == s->classes.n ? 1 : s->classes.of[class_i].blocks_n;
+}
+
+/* Entries that were ever attached. */
+static inline uint32_t segment_entries_used(const struct segment *s)
+{
+    uint32_t n = load_seq_u32(&s->header->entries_used); /* [entries-used] */
+    return n < s->geo.entries_n ? n : s->geo.entries_n;
+}
+
+/* Map and cut up a checked file.  Takes fd over on success. */
+int segment_map(int fd, const struct geometry *geometry, bool readonly, struct segment **ret_segment);
+void segment_unmap(struct segment *segment);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory/settle.h"
+
+#include "memory/count.h"
+#include "memory/evacuate.h"
+
+#define LOOK_EVERY 256u  /* operations between looks at others: 0.5 us of lock query per look */
+#define SWEEP_BATCH 128u /* retired blocks per look at all hazards */
+
+/* -- One block -------------------------------------------------------------------------------- */
+
+/* One step for a block under a validated pin.  False: nothing more to do. */
+static bool settle_step(struct attachment *a, const struct block_place *place, uint64_t generation,
+                        struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    shared_u64 *words = segment_block(s, place->block);
+    uint64_t h = load_acquire_u64(&words[0]); /* [block-state] */
+    if (h_generation(h) != generation || !h_holds_record(h))
+        return false;
+    uint64_t slot_i = place_slot(payload_load(&words[1])), w = 0;
+    shared_u64 *slot = NULL;
+    if (slot_i < s->slots_n) {
+        slot = segment_slot(s, slot_i);
+        w = load_seq_u64(slot);
+    }
+    bool named = slot_names(w, place->block, generation);
+    if (h_state(h) == BLOCK_PUB) {
+        uint32_t i = named ? RETIRE_NONE : retire_name(a, place); /* [entry-names] */
+        retire_commit(a, i, place, h);
+        return false;
+    }
+    if (named && slot_state(w) == SLOT_TENT) {
+        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT));
+        return true;
+    }
+    if (named && slot_state(w) == SLOT_ABRT) {
+        (void)cas_u64(slot, w, 0);
+        return true;
+    }
+    if (named) {
+        if (!count_publish(a, place->block, h))
+            return true;
+        count->completed++;
+        return false;
+    }
+    retire_abandon(a, place, h);
+    count->aborted++;
+    return false;
+}
+
+void settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    hazard_set(a, HAZARD_SETTLE, place->block);
+    /* From here on: while H shows the generation of h and OWNED or PUB, it is pinned. */
+    if (load_seq_u64(&s->spans[place->span_i]) == place->span_word) /* [hazard] */
+        while (settle_step(a, place, h_generation(h), count)) {
+        }
+    hazard_clear(a, HAZARD_SETTLE);
+}
+
+/* -- One entry ---------------------------------------------------------------------------------- */
+
+/* A block that the dead entry named: what is it now? */
+static void settle_named(struct attachment *a, uint64_t block, uint32_t index, struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    struct block_place place;
+    if (!segment_locate(s, block, &place) || !hazard_guard_span(a, place.span_i, place.span_word)) {
+        hazard_clear(a, HAZARD_GUARD);
+        return; /* no such block any more */
+    }
+    uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
+    bool mine = h_state(h) == BLOCK_OWNED && h_owner(h) == index;
+    if (mine || h_state(h) == BLOCK_PUB)
+        settle_block(a, &place, h, count);
+    h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
+    if (h_state(h) == BLOCK_RETIRED) {
+        struct hazard_set set = { 0 };
+        if (hazard_collect(a, &set) && retire_free(a, &place, h, &set))
+            count->blocks++;
+        hazard_set_free(&set);
+    }
+    hazard_clear(a, HAZARD_GUARD);
+}
+
+void settle_entry(struct attachment *a, uint32_t index, struct settle_count *count)
+{
+    struct segment *s = a->segment;
+    struct entry *e = &s->entries[index];
+    count_settle(a, e); /* first: it decides from an H that nobody has moved on */
+    heap_settle_claim(s, e, index);
+    for (uint32_t i = 0; i < OWNED_N; i++) {
+        uint64_t block = load_acquire_u64(&e->owned[i]); /* [entry-names] */
+        if (block != 0)
+            settle_named(a, block, index, count);
+        store_release_u64(&e->owned[i], 0);
+    }
+    uint64_t named[RETIRED_N];
+    for (uint32_t i = 0; i < RETIRED_N; i++)
+        named[i] = load_acquire_u64(&e->retired[i]); /* [entry-names] */
+    if (e == a->entry)
+        retire_inherit(a); /* what is RETIRED already stays listed */
+    for (uint32_t i = 0; i < RETIRED_N; i++) {
+        if (named[i] != 0)
+            settle_named(a, named[i], index, count);
+        if (e != a->entry)
+            store_release_u64(&e->retired[i], 0);
+    }
+    if (e == a->entry)
+        return;
+    for (uint32_t i = 0; i < HAZARDS_N; i++)
+        store_release_u64(&e->hazard[i], 0);
+    store_seq_u32(&e->attached, 0);
+}
+
+bool settle_if_dead(struct attachment *a, uint32_t index, struct settle_count *count)
+{
+    struct segment *s = a->segment;
+    struct entry *e = &s->entries[index];
+    if (e == a->entry || load_seq_u32(&e->attached) == 0 || !attach_is_dead(s, index))
+        return false;
+    if (!attach_reap_lock(s, index)) {
+        count->undecided++; /* somebody else is at it; what it leaves in blocks, the sweep settles */
+        return true;
+    }
+    /* Again under the lock: it may have been settled and taken by a living thread meanwhile. */
+    bool dead = load_seq_u32(&e->attached) != 0 && attach_is_dead(s, index);
+    if (dead) {
+        settle_entry(a, index, count);
+        count->dead++;
+        bump_relaxed_u64(&a->entry->reaped, 1);
+    }
+    attach_reap_unlock(s, index);
+    return dead;
+}
+
+void settle_all_dead(struct attachment *a, struct settle_count *count)
+{
+    uint64_t healed = count->aborted + count->completed;
+    uint32_t used = segment_entries_used(a->segment);
+    for (uint32_t i = 0; i < used; i++)
+        (void)settle_if_dead(a, i, count);
+    bump_relaxed_u64(&a->entry->healed, count->aborted + count->completed - healed);
+}
+
+/* -- Sweep ----------------------------------------------------------------------------------------- */
+
+struct sweep {
+    struct block_place place[SWEEP_BATCH];
+    uint64_t h[SWEEP_BATCH];
+    uint32_t n;
+};
+
+/* The blocks were seen RETIRED before the hazards are collected. */
+static void sweep_free(struct attachment *a, struct sweep *sweep, struct settle_count *count)
+{
+    struct hazard_set set = { 0 };
+    if (sweep->n > 0 && hazard_collect(a, &set))
+        for (uint32_t i = 0; i < sweep->n; i++)
+            if (retire_free(a, &sweep->place[i], sweep->h[i], &set))
+                count->blocks++;
+    hazard_set_free(&set);
+    sweep->n = 0;
+}
+
+static void sweep_block(struct attachment *a, const struct block_place *place, struct sweep *sweep,
+                        struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    uint64_t h = load_acquire_u64(segment_block(s, place->block)); /* [block-state] */
+    switch (h_state(h)) {
+    case BLOCK_FREE:
+        if (!heap_is_published(s, place))
+            heap_publish(s, place);
+        break;
+    case BLOCK_OWNED:
+        if (h_owner(h) != a->index && attach_is_dead(s, h_owner(h)))
+            settle_block(a, place, h, count);
+        break;
+    case BLOCK_PUB:
+        settle_block(a, place, h, count);
+        break;
+    case BLOCK_RETIRED:
+        sweep->place[sweep->n] = *place;
+        sweep->h[sweep->n++] = h;
+        if (sweep->n == SWEEP_BATCH)
+            sweep_free(a, sweep, count);
+        break;
+    default:
+        break;
+    }
+}
+
+void settle_sweep_span(struct attachment *a, uint32_t span_i, struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    evacuate_call_off(a, span_i);
+    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    if (!segment_run_is_sound(s, span_i, word))
+        return;
+    struct sweep sweep = { .n = 0 };
+    struct block_place place = { .span_word = word, .span_i = span_i, .class_i = span_class(word) };
+    uint32_t n = segment_blocks_n(s, place.class_i);
+    place.bytes = place.class_i == s->classes.n ? (uint64_t)span_run(word) << s->span_shift
+                                                : s->classes.of[place.class_i].bytes;
+    if (hazard_guard_span(a, span_i, word)) {
+        for (uint32_t i = 0; i < n; i++) {
+            place.index = i;
+            place.block = segment_block_at(s, span_i, place.class_i, i);
+            sweep_block(a, &place, &sweep, count);
+            /* Settling may have moved the guard. */
+            if (load_relaxed_u64(&a->entry->hazard[HAZARD_GUARD]) !=
+                    (segment_span_at(s, span_i) | HAZARD_GUARD_BIT) &&
+                !hazard_guard_span(a, span_i, word))
+                break;
+        }
+        sweep_free(a, &sweep, count);
+    }
+    hazard_clear(a, HAZARD_GUARD);
+}
+
+void settle_sweep(struct attachment *a, struct settle_count *count)
+{
+    for (uint32_t i = 0; i < a->segment->geo.spans_n; i++)
+        settle_sweep_span(a, i, count);
+}
+
+void settle_now_and_then(struct attachment *a)
+{
+    if (++a->ops % LOOK_EVERY != 0)
+        return;
+    const struct segment *s = a->segment;
+    struct settle_count count = { 0 };
+    uint32_t used = segment_entries_used(s);
+    a->peer_at = a->peer_at + 1 < used ? a->peer_at + 1 : 0;
+    (void)settle_if_dead(a, a->peer_at, &count);
+    bump_relaxed_u64(&a->entry->healed, count.aborted + count.completed);
+    if (a->ops % (LOOK_EVERY * 16) == 0) {
+        a->sweep_at = a->sweep_at + 1 < s->geo.spans_n ? a->sweep_at + 1 : 0;
+        settle_sweep_span(a, a->sweep_at, &count);
+    }
+}
+
+uint64_t settle_activity(const struct segment *s)
+{
+    uint64_t sum = 0;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++) {
+        const struct entry *e = &s->entries[i];
+        sum += load_relaxed_u64(&e->writes) + load_relaxed_u64(&e->deletes) + load_relaxed_u64(&e->freed) +
+               load_relaxed_u64(&e->reaped) + load_relaxed_u64(&e->unpinned); /* relaxed: any change is enough */
+    }
+    return sum;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the dead, the idle and the slow left behind.  Each step is one CAS that anybody may make, any
+ * number at once, from what H and the slot say:
+ *   OWNED(dead)  slot TENT -> ABRT -> FREE, then RETIRED; slot LIVE -> PUB; not referenced -> RETIRED
+ *   PUB          not referenced -> RETIRED (its unlinker died or is slow: the CAS picks one)
+ *   RETIRED(q)   no hazard -> FREE, q alive or not, so that nobody's idle list withholds memory
+ *   FREE         missing from the bitmap -> entered
+ *   SEALED       in a READY span -> FREE
+ * OWNED by a living attachment is the only state that nobody else touches.
+ */
+#ifndef SHOAL_MEMORY_SETTLE_H
+#define SHOAL_MEMORY_SETTLE_H
+
+#include "memory/heap.h"
+#include "memory/retire.h"
+
+struct settle_count {
+    uint32_t dead, undecided;
+    uint64_t aborted, completed, blocks;
+};
+
+/* Settle an OWNED block of a dead attachment, or a PUB one that may be unreferenced.  `place` was located
+ * by the caller, who also saw H == h and, for OWNED, then the death. */
+void settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count);
+
+/* Settle everything that an entry names.  The caller holds its reap lock and knows that its owner is dead
+ * (or is itself). */
+void settle_entry(struct attachment *a, uint32_t index, struct settle_count *count);
+
+/* Settle one dead attachment if it is one.  True: it was dead. */
+bool settle_if_dead(struct attachment *a, uint32_t index, struct settle_count *count);
+/* All of them. */
+void settle_all_dead(struct attachment *a, struct settle_count *count);
+
+/* Sweep the run that begins at span_i, if one does. */
+void settle_sweep_span(struct attachment *a, uint32_t span_i, struct settle_count *count);
+/* The whole heap. */
+void settle_sweep(struct attachment *a, struct settle_count *count);
+
+/* Called by every writing operation: now and then a look at one other entry and a piece of the heap. */
+void settle_now_and_then(struct attachment *a);
+
+/* Grows with every operation that may make memory free. */
+uint64_t settle_activity(const struct segment *s);
+
+#endif

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "table/insert.h"
+
+#include "memory/count.h"
+#include "memory/retire.h"
+#include "table/read.h"
+#include "table/wait.h"
+
+#define PIN_ROUNDS 4u /* contradictions under a validated hazard before they are called corrupt */
+
+/* -- Bound and summary --------------------------------------------------------------------------- */
+
+static void bound_raise(struct group *home, uint32_t reach)
+{
+    for (;;) {
+        uint64_t m = load_seq_u64(&home->meta);
+        uint32_t bound = META_BOUND(m);
+        if (bound >= reach && (m & META_SCAN) == 0)
+            return; /* a lowering that begins now sees our TENT */
+        if (cas_u64(&home->meta, m, meta_next(m, bound > reach ? bound : reach, false))) /* [meta] */
+            return;
+    }
+}
+
+static void summary_raise(const struct segment *s, uint64_t group)
+{
+    shared_u32 *word = &s->summary[group / RUN_GROUPS];
+    for (;;) {
+        uint32_t v = load_seq_u32(word);
+        if ((v & (SUMMARY_USED | SUMMARY_SCAN)) == SUMMARY_USED)
+            return; /* as above */
+        if (cas_u32(word, v, summary_next(v, SUMMARY_USED))) /* [summary] */
+            return;
+    }
+}
+
+/* Does the group hold an entry of this home?  One that cannot be read counts. */
+static bool group_holds(const struct segment *s, uint64_t group, uint64_t home)
+{
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        const shared_u64 *slot = &s->groups[group].slot[i];
+        uint64_t w = load_seq_u64(slot), of;
+        if (w == 0 || slot_state(w) == SLOT_ABRT)
+            continue;
+        if (!read_home(s, slot, w, &of) || of == home)
+            return true;
+    }
+    return false;
+}
+
+static void bound_lower(const struct segment *s, uint64_t home, uint32_t reach)
+{
+    shared_u64 *meta = &s->groups[home].meta;
+    for (; reach > 0; reach--) {
+        uint64_t m = load_seq_u64(meta);
+        if (META_BOUND(m) != reach)
+            return;
+        uint64_t scanning = meta_next(m, reach, true);
+        if (!cas_u64(meta, m, scanning) || group_holds(s, home + reach, home)) /* [meta] */
+            return; /* a scan mark left behind only costs the next insert a CAS */
+        if (!cas_u64(meta, scanning, meta_next(scanning, reach - 1, false))) /* [meta] */
+            return;
+    }
+}
+
+static bool run_is_empty(const struct segment *s, uint64_t run)
+{
+    for (uint64_t g = run * RUN_GROUPS; g < (run + 1) * RUN_GROUPS && g < s->geo.groups_all_n; g++)
+        for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+            if (load_seq_u64(&s->groups[g].slot[i]) != 0)
+                return false;
+    return true;
+}
+
+static void summary_lower(const struct segment *s, uint64_t run)
+{
+    shared_u32 *word = &s->summary[run];
+    uint32_t v = load_seq_u32(word);
+    if ((v & SUMMARY_USED) == 0)
+        return;
+    uint32_t scanning = summary_next(v, SUMMARY_USED | SUMMARY_SCAN);
+    if (cas_u32(word, v, scanning) && run_is_empty(s, run))    /* [summary] */
+        (void)cas_u32(word, scanning, summary_next(scanning, 0)); /* [summary] */
+}
+
+void insert_lower(struct attachment *a, uint64_t home, uint64_t group)
+{
+    const struct segment *s = a->segment;
+    if (group > home)
+        bound_lower(s, home, (uint32_t)(group - home));
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+        if (load_seq_u64(&s->groups[group].slot[i]) != 0)
+            return;
+    summary_lower(s, group / RUN_GROUPS);
+}
+
+/* -- Pins ----------------------------------------------------------------------------------------------- */
+
+enum pin_outcome insert_pin(struct attachment *a, uint32_t hazard, uint64_t slot_i, uint64_t w,
+                            struct block_place *ret_place, struct record *ret_record, uint64_t *ret_h)
+{
+    const struct segment *s = a->segment;
+    const shared_u64 *slot = segment_slot(s, slot_i);
+    hazard_set(a, hazard, slot_block(w));
+    for (uint32_t round = 0; round < PIN_ROUNDS; round++) {
+        if (load_seq_u64(slot) != w) /* [hazard] */
+            return PIN_CHANGED;
+        if (!segment_locate(s, slot_block(w), ret_place))
+            continue;
+        *ret_h = load_acquire_u64(segment_block(s, ret_place->block)); /* [block-state] */
+        if (h_holds_record(*ret_h) && (h_generation(*ret_h) & TAG_MASK) == slot_tag(w) &&
+            record_decode(s, ret_place, ret_record))
+            return PIN_HELD;
+    }
+    (void)read_corrupt(slot_i, w, "leads to no sound record");
+    return PIN_CORRUPT;
+}
+
+/* -- Resolving --------------------------------------------------------------------------------------------- */
+
+enum step { STEP_FINAL, STEP_LOWER, STEP_CORRUPT };
+
+/* A TENT slot that is to be brought to its end; pinned. */
+struct tent {
+    uint64_t slot_i, w;
+};
+
+/* Look at one other slot on behalf of t.  True: `ret_step` is the step's end. */
+static bool resolve_against(struct attachment *a, const struct probe *p, const struct tent *t, uint64_t slot_i,
+                            struct tent *ret_lower, enum step *ret_step)
+{
+    const struct segment *s = a->segment;
+    shared_u64 *target = segment_slot(s, t->slot_i), *slot = segment_slot(s, slot_i);
+    for (;;) {
+        struct block_place place;
+        struct record record;
+        uint64_t h, w = load_seq_u64(slot);
+        bool tent = slot_state(w) == SLOT_TENT;
+        if (slot_finger(w) != p->finger || !(tent || slot_is_live(w)))
+            return false;
+        enum pin_outcome pin = insert_pin(a, HAZARD_RIVAL, slot_i, w, &place, &record, &h);
+        if (pin == PIN_CHANGED)
+            continue;
+        *ret_step = STEP_CORRUPT;
+        if (pin == PIN_CORRUPT)
+            return true;
+        if (!record_key_equals(&record, p))
+            return false;
+        *ret_step = STEP_FINAL;
+        if (!tent) {
+            (void)cas_u64(target, t->w, slot_with(t->w, SLOT_ABRT));
+            return true;
+        }
+        if (slot_i < t->slot_i) {
+            *ret_lower = (struct tent){ slot_i, w };
+            *ret_step = STEP_LOWER;
+            return true;
+        }
+        if (load_seq_u64(target) != t->w) /* R3 */
+            return true;
+        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT));
+        /* Failed: it may be LIVE now.  Look again in any case. */
+    }
+}
+
+static enum step resolve_step(struct attachment *a, const struct probe *p, const struct tent *t,
+                              struct tent *ret_lower)
+{
+    const struct segment *s = a->segment;
+    struct group *home = &s->groups[p->home];
+    uint64_t group = t->slot_i / GROUP_SLOTS;
+    enum step step;
+    summary_raise(s, group);
+    bound_raise(home, (uint32_t)(group - p->home));
+    uint32_t bound = META_BOUND(load_seq_u64(&home->meta));
+    for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
+        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+            uint64_t slot_i = g * GROUP_SLOTS + i;
+            if (slot_i != t->slot_i && resolve_against(a, p, t, slot_i, ret_lower, &step))
+                return step;
+        }
+    if (cas_u64(segment_slot(s, t->slot_i), t->w, slot_with(t->w, SLOT_LIVE))) /* [slot-publish] */
+        wait_wake(s, p->hash);
+    return STEP_FINAL;
+}
+
+/* Until the own word is no longer TENT.  False: corrupt. */
+static bool resolve_own(struct attachment *a, const struct probe *p, const struct tent *own)
+{
+    const struct segment *s = a->segment;
+    bool sound = true;
+    while (sound && load_seq_u64(segment_slot(s, own->slot_i)) == own->w) {
+        struct tent t = *own, lower;
+        enum step step;
+        while ((step = resolve_step(a, p, &t, &lower)) == STEP_LOWER) {
+            hazard_set(a, HAZARD_TARGET, slot_block(lower.w)); /* pinned by HAZARD_RIVAL until now */
+            if (load_seq_u64(segment_slot(s, lower.slot_i)) != lower.w) /* [hazard] */
+                break;
+            t = lower; /* indices only fall, so this ends */
+        }
+        sound = step != STEP_CORRUPT;
+    }
+    hazard_clear(a, HAZARD_RIVAL);
+    hazard_clear(a, HAZARD_TARGET);
+    return sound;
+}
+
+/* -- Placing ------------------------------------------------------------------------------------------------ */
+
+static bool place_tent(struct attachment *a, const struct probe *p, const struct heap_block *b, struct tent *ret)
+{
+    const struct segment *s = a->segment;
+    uint64_t w = slot_pack(SLOT_TENT, p->finger, b->place.block, h_generation(b->h));
+    for (uint64_t g = p->home; g < p->home + WINDOW_GROUPS && g < s->geo.groups_all_n; g++)
+        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+            shared_u64 *slot = &s->groups[g].slot[i];
+            if (load_seq_u64(slot) != 0)
+                continue;
+            record_set_slot(s, b->place.block, (uint32_t)(g * GROUP_SLOTS + i));
+            if (cas_u64(slot, 0, w)) { /* [slot-publish] */
+                *ret = (struct tent){ g * GROUP_SLOTS + i, w };
+                return true;
+            }
+        }
+    return false;
+}
+
+enum insert_outcome insert_record(struct attachment *a, const struct probe *p, const struct heap_block *b)
+{
+    const struct segment *s = a->segment;
+    struct tent own;
+    if (!place_tent(a, p, b, &own))
+        return INSERT_FULL;
+    bool sound = resolve_own(a, p, &own);
+    shared_u64 *slot = segment_slot(s, own.slot_i);
+    if (!sound)
+        (void)cas_u64(slot, own.w, slot_with(own.w, SLOT_ABRT));
+    /* Still pinned by b->hazard, so ABRT with this tag is ours. */
+    if (load_seq_u64(slot) != slot_with(own.w, SLOT_ABRT)) {
+        (void)count_publish(a, b->place.block, b->h); /* or an unlinker has made it so */
+        heap_disown(a, b);
+        return INSERT_DONE;
+    }
+    (void)cas_u64(slot, slot_with(own.w, SLOT_ABRT), 0);
+    retire_abandon(a, &b->place, b->h);
+    heap_disown(a, b);
+    insert_lower(a, p->home, own.slot_i / GROUP_SLOTS);
+    return sound ? INSERT_ABORTED : INSERT_CORRUPT;
+}

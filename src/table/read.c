@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+#include "table/read.h"
+
+#include "base/error.h"
+
+#define CORRUPT_ROUNDS 4u /* contradictions at an unchanged slot before it is called corrupt */
+
+/* What a slot's word leads to; everything that a second look must find again. */
+struct read_place {
+    struct block_place block;
+    struct record record;
+    uint64_t h;
+};
+
+static bool read_open(const struct segment *s, uint64_t w, bool pinned, struct read_place *r)
+{
+    if (!segment_locate(s, slot_block(w), &r->block))
+        return false;
+    r->h = load_acquire_u64(segment_block(s, r->block.block)); /* [block-state] */
+    bool holds = h_holds_record(r->h) || (pinned && h_state(r->h) == BLOCK_RETIRED);
+    if (!holds || (h_generation(r->h) & TAG_MASK) != slot_tag(w))
+        return false;
+    return record_decode(s, &r->block, &r->record);
+}
+
+/* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
+static bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint64_t w, const struct read_place *r)
+{
+    payload_read_fence(); /* [block-own] */
+    if (load_acquire_u64(slot) != w) /* [slot-publish] */
+        return false;
+    return h_generation(load_acquire_u64(r->record.words)) == h_generation(r->h) && /* [block-state] */
+           load_acquire_u64(&s->spans[r->block.span_i]) == r->block.span_word;      /* [span-ready] */
+}
+
+static void read_facts(const struct segment *s, const struct read_place *r, struct read_sink *sink)
+{
+    const struct record *rec = &r->record;
+    sink->value_bytes = rec->value_bytes;
+    sink->version = record_version(s, r->block.block, h_generation(r->h));
+    sink->type = record_type(rec);
+    sink->block = r->block.block;
+    sink->slot_i = rec->slot_i;
+    sink->mtime_ns = rec->mtime_at ? (int64_t)payload_load(&rec->words[rec->mtime_at]) : 0;
+    sink->expires_ns = rec->expiry_at ? (int64_t)payload_load(&rec->words[rec->expiry_at]) : 0;
+    if (sink->key_buf != NULL) {
+        sink->key_bytes = rec->key_bytes;
+        record_copy_out(rec->words + rec->key_at, sink->key_buf, rec->key_bytes);
+    }
+    if (rec->value_bytes <= sink->buf_bytes)
+        record_copy_out(rec->words + rec->value_at, sink->buf, rec->value_bytes);
+}
+
+static bool read_sums_up(const struct segment *s, const struct probe *p, const struct read_sink *sink, uint64_t sum)
+{
+    const void *key = p ? p->key : sink->key_buf;
+    uint64_t key_bytes = p ? p->key_bytes : sink->key_bytes;
+    return record_checksum(s, key, key_bytes, sink->buf, sink->value_bytes, sink->type, sink->mtime_ns) == sum;
+}
+
+enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned,
+                            const struct probe *p, struct read_sink *sink)
+{
+    struct read_place r;
+    for (uint32_t round = 0; !read_open(s, w, pinned, &r); round++) {
+        if (load_acquire_u64(slot) != w) /* [slot-publish] */
+            return READ_AGAIN;
+        if (round == CORRUPT_ROUNDS)
+            return READ_CORRUPT;
+    }
+    uint64_t sum = 0;
+    bool match = p == NULL || record_key_equals(&r.record, p);
+    if (match) {
+        read_facts(s, &r, sink);
+        sum = r.record.checksum_at ? payload_load(&r.record.words[r.record.checksum_at]) : 0;
+    }
+    if (!pinned && !read_unchanged(s, slot, w, &r))
+        return READ_AGAIN;
+    if (!match)
+        return READ_OTHER;
+    if (r.record.checksum_at && sink->value_bytes <= sink->buf_bytes && (p || sink->key_buf) &&
+        !read_sums_up(s, p, sink, sum))
+        return READ_CORRUPT;
+    return READ_MATCH;
+}
+
+int read_corrupt(uint64_t slot_i, uint64_t w, const char *what)
+{
+    return error_set(SHOAL_ECORRUPT, "group %llu slot %llu: word %016llx %s", (unsigned long long)(slot_i / GROUP_SLOTS),
+                     (unsigned long long)(slot_i % GROUP_SLOTS), (unsigned long long)w, what);
+}
+
+enum read_outcome read_pinned(const struct segment *s, struct attachment *a, const shared_u64 *slot,
+                                     uint64_t w, const struct probe *p, struct read_sink *sink)
+{
+    enum read_outcome outcome = READ_AGAIN;
+    hazard_set(a, HAZARD_FOUND, slot_block(w));
+    if (load_seq_u64(slot) == w) /* [hazard] */
+        outcome = read_slot(s, slot, w, true, p, sink);
+    hazard_clear(a, HAZARD_FOUND);
+    return outcome;
+}
+
+/* Look at one slot until it stands still.  SHOAL_MISSING: not this key. */
+static int read_until_still(const struct segment *s, struct attachment *a, uint64_t slot_i, uint64_t w,
+                            const struct probe *p, struct read_sink *sink, uint32_t *rounds)
+{
+    const shared_u64 *slot = segment_slot(s, slot_i);
+    while (slot_is_live(w) && slot_finger(w) == p->finger) {
+        enum read_outcome outcome = a != NULL && *rounds >= READ_ROUNDS_HAZARD
+                                        ? read_pinned(s, a, slot, w, p, sink)
+                                        : read_slot(s, slot, w, false, p, sink);
+        if (outcome == READ_MATCH)
+            return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
+        if (outcome == READ_OTHER)
+            return SHOAL_MISSING;
+        if (outcome == READ_CORRUPT)
+            return read_corrupt(slot_i, w, "leads to no sound record");
+        if (++*rounds > READ_ROUNDS && a == NULL)
+            return error_set(SHOAL_CHANGED, "get: lost %u races with writers", READ_ROUNDS);
+        w = load_acquire_u64(slot); /* [slot-publish] */
+    }
+    return SHOAL_MISSING;
+}
+
+int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink)
+{
+    uint32_t bound = META_BOUND(load_acquire_u64(&s->groups[p->home].meta)); /* [meta] */
+    uint32_t rounds = 0;
+    for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
+        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+            uint64_t w = load_acquire_u64(&s->groups[g].slot[i]); /* [slot-publish] */
+            if (slot_finger(w) != p->finger || !slot_is_live(w))
+                continue;
+            int rc = read_until_still(s, a, g * GROUP_SLOTS + i, w, p, sink, &rounds);
+            if (rc != SHOAL_MISSING)
+                return rc;
+        }
+    return SHOAL_MISSING;
+}
+
+bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)
+{
+    struct read_place r;
+    uint8_t key[SHOAL_KEY_MAX];
+    if (!read_open(s, w, false, &r))
+        return false;
+    record_copy_out(r.record.words + r.record.key_at, key, r.record.key_bytes);
+    if (!read_unchanged(s, slot, w, &r))
+        return false;
+    *ret_home = hash_home(hash_bytes(key, r.record.key_bytes, s->geo.seed), s->geo.groups_n);
+    return true;
+}

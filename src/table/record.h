@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A record's bytes: writing them into an owned block, reading them from a block that may be reused at
+ * any moment.  Lengths are loaded once and checked against the block before anything else is read (E).
+ */
+#ifndef SHOAL_TABLE_RECORD_H
+#define SHOAL_TABLE_RECORD_H
+
+#include "base/hash.h"
+#include "memory/heap.h"
+
+/* A key and where it belongs. */
+struct probe {
+    const uint8_t *key;
+    uint64_t hash, home;
+    uint32_t key_bytes, finger;
+};
+
+static inline struct probe probe_make(const struct segment *s, const void *key, size_t key_bytes)
+{
+    uint64_t hash = hash_bytes(key, key_bytes, s->geo.seed);
+    return (struct probe){ key, hash, hash_home(hash, s->geo.groups_n), (uint32_t)key_bytes, hash_finger(hash) };
+}
+
+/* What a record says of itself; word indices count from H. */
+struct record {
+    const shared_u64 *words;
+    uint64_t value_bytes;
+    uint32_t key_bytes;
+    uint32_t slot_i;
+    uint32_t mtime_at, expiry_at, checksum_at; /* 0 = has none */
+    uint32_t key_at;
+    uint64_t value_at;
+    bool typed;
+};
+
+/* False: the lengths do not fit the block. */
+static inline bool record_decode(const struct segment *s, const struct block_place *place, struct record *ret)
+{
+    const shared_u64 *words = segment_block(s, place->block);
+    uint64_t lens = payload_load(&words[1]);
+    uint32_t at = 2;
+    ret->words = words;
+    ret->slot_i = place_slot(lens);
+    ret->key_bytes = (uint32_t)(lens >> 16) & 0xffffu;
+    ret->typed = (lens & PLACE_TYPED) != 0;
+    ret->value_bytes = lens & VALUE_LONG;
+    ret->mtime_at = ret->expiry_at = ret->checksum_at = 0;
+    if (ret->value_bytes == VALUE_LONG)
+        ret->value_bytes = payload_load(&words[at++]); /* blocks have 3 words at least */
+    if (s->geo.features & FEATURE_EXPIRY)
+        ret->expiry_at = at++;
+    if (s->geo.features & FEATURE_MTIME)
+        ret->mtime_at = at++;
+    if (s->geo.features & FEATURE_CHECKSUM)
+        ret->checksum_at = at++;
+    ret->key_at = at;
+    ret->value_at = at + (ret->key_bytes + ret->typed + 7u) / 8;
+    uint64_t room = place->bytes / 8;
+    return ret->key_bytes > 0 && ret->value_at <= room && ret->value_bytes <= (room - ret->value_at) * 8;
+}
+
+/* Copy n bytes out of payload words. */
+static inline void record_copy_out(const shared_u64 *words, void *to, uint64_t n)
+{
+    uint8_t *out = to;
+    for (; n >= 8; n -= 8, out += 8, words++) {
+        uint64_t w = payload_load(words);
+        memcpy(out, &w, 8);
+    }
+    if (n > 0) {
+        uint64_t w = payload_load(words);
+        memcpy(out, &w, n);
+    }
+}
+
+static inline bool record_key_equals(const struct record *r, const struct probe *p)
+{
+    if (r->key_bytes != p->key_bytes)
+        return false;
+    const shared_u64 *words = r->words + r->key_at;
+    const uint8_t *key = p->key;
+    uint32_t n = p->key_bytes;
+    for (; n >= 8; n -= 8, key += 8, words++) {
+        uint64_t w;
+        memcpy(&w, key, 8);
+        if (payload_load(words) != w)
+            return false;
+    }
+    if (n == 0)
+        return true;
+    uint64_t theirs = payload_load(words); /* the type byte may stand behind the key */
+    return memcmp(&theirs, key, n) == 0;
+}
+
+static inline uint8_t record_type(const struct record *r)
+{
+    if (!r->typed)
+        return SHOAL_RAW;
+    uint64_t w = payload_load(&r->words[r->key_at + r->key_bytes / 8]);
+    return ((const uint8_t *)&w)[r->key_bytes % 8];
+}
+
+/* What goes into a new record. */
+struct record_source {
+    const void *value;
+    uint64_t value_bytes;
+    int64_t mtime_ns;
+    uint8_t type;
+};
+
+/* Write everything but H into an owned block. */
+void record_write(const struct segment *s, uint64_t block, const struct probe *p, const struct record_source *source);
+/* Where it will be placed; before the CAS that places it. */
+void record_set_slot(const struct segment *s, uint64_t block, uint32_t slot_i);
+
+uint64_t record_checksum(const struct segment *s, const void *key, uint64_t key_bytes, const void *value,
+                         uint64_t value_bytes, uint8_t type, int64_t mtime_ns);
+
+static inline uint64_t record_version(const struct segment *s, uint64_t block, uint64_t generation)
+{
+    return ((generation << 24) | ((block >> 3) & 0xffffffu)) ^ s->geo.version_salt;
+}
+
+#endif

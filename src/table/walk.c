@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+#include "table/walk.h"
+
+#include "base/error.h"
+
+#define RUN_SLOTS ((uint64_t)RUN_GROUPS * GROUP_SLOTS)
+
+static int walk_slot(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink)
+{
+    const shared_u64 *slot = segment_slot(s, w->slot_i);
+    for (uint32_t rounds = 0;; rounds++) {
+        uint64_t word = load_acquire_u64(slot); /* [slot-publish] */
+        if (!slot_is_live(word))
+            return SHOAL_MISSING;
+        enum read_outcome outcome;
+        if (a != NULL && rounds >= READ_ROUNDS_HAZARD)
+            outcome = read_pinned(s, a, slot, word, NULL, sink);
+        else
+            outcome = read_slot(s, slot, word, false, NULL, sink);
+        if (outcome == READ_MATCH)
+            return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
+        if (outcome == READ_CORRUPT)
+            return read_corrupt(w->slot_i, word, "leads to no sound record");
+        if (rounds > READ_ROUNDS && a == NULL)
+            return error_set(SHOAL_CHANGED, "walk: lost %u races with writers at one slot", READ_ROUNDS);
+    }
+}
+
+/* At the start of a run: does it hold anything? */
+static bool run_is_unused(const struct segment *s, uint64_t slot_i)
+{
+    return (load_acquire_u32(&s->summary[slot_i / RUN_SLOTS]) & SUMMARY_USED) == 0; /* [summary] */
+}
+
+int walk_next(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink)
+{
+    while (w->slot_i < s->slots_n) {
+        if (w->slot_i % RUN_SLOTS == 0 && run_is_unused(s, w->slot_i)) {
+            w->slot_i += RUN_SLOTS;
+            continue;
+        }
+        w->groups_read += w->slot_i % GROUP_SLOTS == 0;
+        int rc = walk_slot(w, s, a, sink);
+        if (rc == SHOAL_SHORT || rc == SHOAL_CHANGED)
+            return rc;
+        w->slot_i++;
+        if (rc != SHOAL_MISSING)
+            return rc;
+    }
+    return SHOAL_END;
+}
