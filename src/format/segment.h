@@ -268,7 +268,8 @@ struct entry {
     shared_u64 pid_start, pid_ns;
     shared_u64 command[COMMAND_BYTES / 8];
     shared_u64 attached_ns;
-    uint8_t pad0[64 - 48];
+    shared_u64 draining; /* first span + 1 of the run it is emptying, so that no sweep calls that off; 0 = none */
+    uint8_t pad0[64 - 56];
     /* line 1: what this attachment is in the middle of; each named before the CAS it announces */
     shared_u64 counter;
     shared_u64 pending_block;

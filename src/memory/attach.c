@@ -135,6 +135,7 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
     entries_used_raise(s, index + 1);
     for (uint32_t i = 0; i < HAZARDS_N; i++) /* a dead predecessor's; both locks are held */
         store_release_u64(&a->entry->hazard[i], 0);
+    store_release_u64(&a->entry->draining, 0);
     store_seq_u32(&a->entry->attached, 1);
     entry_sign(a->entry);
     struct settle_count count = { 0 };

@@ -42,7 +42,7 @@ struct attachment {
     uint32_t index;
     uint32_t ops;       /* counts to the next look at somebody else */
     uint32_t peer_at;   /* whom to look at next */
-    uint32_t sweep_at;  /* the span to sweep next */
+    uint32_t sweep_at, sweep_block; /* where the sweep goes on */
     uint32_t claim_at;  /* where the search for unused spans begins */
     uint32_t avoid_at, avoid_n; /* spans that are being emptied for a run: not to be claimed now */
     uint32_t retired_n; /* named and RETIRED, or about to be */

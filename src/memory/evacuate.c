@@ -175,7 +175,7 @@ static void span_unseal(struct attachment *a, uint32_t span_i, uint64_t word)
     }
 }
 
-void evacuate_call_off(struct attachment *a, uint32_t span_i)
+static void drain_call_off(struct attachment *a, uint32_t span_i)
 {
     const struct segment *s = a->segment;
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
@@ -190,6 +190,17 @@ void evacuate_call_off(struct attachment *a, uint32_t span_i)
     if (hazard_guard_span(a, span_i, word))
         span_unseal(a, span_i, word);
     hazard_clear(a, HAZARD_GUARD);
+}
+
+void evacuate_call_off_abandoned(struct attachment *a, uint32_t span_i)
+{
+    const struct segment *s = a->segment;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++)
+        if (load_acquire_u64(&s->entries[i].draining) == span_i + 1u && /* [entry-names] */
+            load_seq_u32(&s->entries[i].attached) != 0 && !attach_is_dead(s, i))
+            return;
+    drain_call_off(a, span_i);
 }
 
 static bool drain_begin(struct attachment *a, uint32_t span_i, struct drain *d)
@@ -214,17 +225,16 @@ static bool drain_begin(struct attachment *a, uint32_t span_i, struct drain *d)
 static bool evacuate_run(struct attachment *a, uint32_t span_i, bool move, bool may_claim)
 {
     struct drain d = { .move = move, .may_claim = may_claim };
-    if (!drain_begin(a, span_i, &d))
-        return false;
-    bool empty = true;
+    store_release_u64(&a->entry->draining, span_i + 1u); /* [entry-names] */
+    bool begun = drain_begin(a, span_i, &d), empty = begun;
     for (uint32_t i = 0; empty && i < d.blocks_n; i++)
         empty = drain_block(a, &d, i) && drain_is_current(a, &d);
-    if (empty && drain_is_empty(a, &d) && drain_finish(a, &d)) {
-        hazard_clear(a, HAZARD_GUARD);
-        return true;
-    }
-    evacuate_call_off(a, span_i);
-    return false;
+    bool done = empty && drain_is_empty(a, &d) && drain_finish(a, &d);
+    if (begun && !done)
+        drain_call_off(a, span_i);
+    hazard_clear(a, HAZARD_GUARD);
+    store_release_u64(&a->entry->draining, 0);
+    return done;
 }
 
 bool evacuate_span(struct attachment *a, uint32_t span_i, bool move)

@@ -11,7 +11,8 @@
  *   DRAIN -> CLAIMED -> FREE  and the run's spans are unused
  * Called off: DRAIN -> READY, then SEALED -> FREE by anyone who finds SEALED in a READY span under a guard.
  * The span word's count changes with each step, so a CAS by somebody who slept through a change fails.
- * If an evacuator dies: the span stays in DRAIN until the next one needs memory, or a sweep calls it off.
+ * If an evacuator dies: the span stays in DRAIN until somebody who needs memory goes on with it, or a sweep
+ * calls it off (an entry's `draining` says who is at it).
  */
 #ifndef SHOAL_MEMORY_EVACUATE_H
 #define SHOAL_MEMORY_EVACUATE_H
@@ -26,7 +27,7 @@ bool evacuate_span(struct attachment *a, uint32_t span_i, bool move);
  * True: something became free. */
 bool evacuate_for(struct attachment *a, uint32_t class_i, uint32_t run);
 
-/* SEALED blocks of a READY span, and spans left in DRAIN: back into use.  Used by the sweep. */
-void evacuate_call_off(struct attachment *a, uint32_t span_i);
+/* A span in DRAIN that no living attachment is emptying: back into use. */
+void evacuate_call_off_abandoned(struct attachment *a, uint32_t span_i);
 
 #endif

@@ -7,6 +7,8 @@
 
 #define EVACUATE_ROUNDS 64u /* others may take what an evacuation freed; after so many the heap is full enough */
 
+#define HARD_ROUNDS 4u /* others were at work, perhaps on the spans that this search wanted */
+
 struct want {
     uint64_t bytes;
     uint32_t class_i, run, owned_i, hazard;
@@ -100,15 +102,17 @@ int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t 
         return rc;
     if (full_is_known(a, bytes))
         return room_full(a, bytes);
-    uint64_t before = settle_activity(s), mine = own_activity(a);
-    rc = want_hard(a, &w, ret);
-    if (rc != SHOAL_MISSING)
-        return rc;
-    uint64_t after = settle_activity(s);
-    if (after - before == own_activity(a) - mine) { /* nobody else was at work: the answer stays true till somebody is */
-        a->full_sum = after;
-        a->full_bytes = bytes;
-    } else {
+    for (uint32_t i = 0; i < HARD_ROUNDS; i++) {
+        uint64_t before = settle_activity(s), mine = own_activity(a);
+        rc = want_hard(a, &w, ret);
+        if (rc != SHOAL_MISSING)
+            return rc;
+        uint64_t after = settle_activity(s);
+        if (after - before == own_activity(a) - mine) { /* nobody else was at work: true until somebody is */
+            a->full_sum = after;
+            a->full_bytes = bytes;
+            break;
+        }
         a->full_bytes = UINT64_MAX;
     }
     return room_full(a, bytes);

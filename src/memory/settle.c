@@ -5,6 +5,7 @@
 #include "memory/evacuate.h"
 
 #define LOOK_EVERY 256u  /* operations between looks at others: 0.5 us of lock query per look */
+#define SWEEP_EVERY 64u  /* blocks swept at each look: about 2 us, a cache miss or two each */
 #define SWEEP_BATCH 128u /* retired blocks per look at all hazards */
 
 /* -- One block -------------------------------------------------------------------------------- */
@@ -165,12 +166,24 @@ static void sweep_free(struct attachment *a, struct sweep *sweep, struct settle_
     sweep->n = 0;
 }
 
+/* The common case, without a hazard: nothing is changed, so a stale answer is only late. */
+static bool is_referenced(const struct segment *s, uint64_t block, uint64_t h)
+{
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    return slot_i < s->slots_n && slot_names(load_acquire_u64(segment_slot(s, slot_i)), block, h_generation(h)); /* [slot-publish] */
+}
+
 static void sweep_block(struct attachment *a, const struct block_place *place, struct sweep *sweep,
                         struct settle_count *count)
 {
     const struct segment *s = a->segment;
-    uint64_t h = load_acquire_u64(segment_block(s, place->block)); /* [block-state] */
+    shared_u64 *word = segment_block(s, place->block);
+    uint64_t h = load_acquire_u64(word); /* [block-state] */
     switch (h_state(h)) {
+    case BLOCK_SEALED: /* the span is READY under our guard */
+        if (cas_u64(word, h, h_pack(h_generation(h), 0, BLOCK_FREE))) /* [block-state] */
+            heap_publish(s, place);
+        break;
     case BLOCK_FREE:
         if (!heap_is_published(s, place))
             heap_publish(s, place);
@@ -180,51 +193,73 @@ static void sweep_block(struct attachment *a, const struct block_place *place, s
             settle_block(a, place, h, count);
         break;
     case BLOCK_PUB:
-        settle_block(a, place, h, count);
-        break;
-    case BLOCK_RETIRED:
-        sweep->place[sweep->n] = *place;
-        sweep->h[sweep->n++] = h;
-        if (sweep->n == SWEEP_BATCH)
-            sweep_free(a, sweep, count);
+        if (!is_referenced(s, place->block, h))
+            settle_block(a, place, h, count);
         break;
     default:
+        sweep->place[sweep->n] = *place;
+        sweep->h[sweep->n++] = h;
         break;
     }
+    if (sweep->n == SWEEP_BATCH)
+        sweep_free(a, sweep, count);
 }
 
-void settle_sweep_span(struct attachment *a, uint32_t span_i, struct settle_count *count)
+/* Blocks [from, to) of a run; settling may move the guard. */
+static void sweep_run(struct attachment *a, struct block_place *place, uint32_t from, uint32_t to,
+                      struct settle_count *count)
 {
     const struct segment *s = a->segment;
-    evacuate_call_off(a, span_i);
-    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (!segment_run_is_sound(s, span_i, word))
-        return;
+    const uint64_t guard = segment_span_at(s, place->span_i) | HAZARD_GUARD_BIT;
     struct sweep sweep = { .n = 0 };
+    for (uint32_t i = from; i < to; i++) {
+        if (load_relaxed_u64(&a->entry->hazard[HAZARD_GUARD]) != guard && /* relaxed: own word */
+            !hazard_guard_span(a, place->span_i, place->span_word))
+            break;
+        place->index = i;
+        place->block = segment_block_at(s, place->span_i, place->class_i, i);
+        sweep_block(a, place, &sweep, count);
+    }
+    sweep_free(a, &sweep, count);
+    hazard_clear(a, HAZARD_GUARD);
+}
+
+/* Returns the number of blocks in the run that begins at span_i, 0 = none does. */
+static uint32_t sweep_span(struct attachment *a, uint32_t span_i, uint32_t from, uint32_t most,
+                           struct settle_count *count)
+{
+    const struct segment *s = a->segment;
+    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    if (span_state(word) == SPAN_DRAIN) {
+        evacuate_call_off_abandoned(a, span_i);
+        word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    }
+    if (span_state(word) != SPAN_READY || !segment_run_is_sound(s, span_i, word))
+        return 0;
     struct block_place place = { .span_word = word, .span_i = span_i, .class_i = span_class(word) };
     uint32_t n = segment_blocks_n(s, place.class_i);
     place.bytes = place.class_i == s->classes.n ? (uint64_t)span_run(word) << s->span_shift
                                                 : s->classes.of[place.class_i].bytes;
-    if (hazard_guard_span(a, span_i, word)) {
-        for (uint32_t i = 0; i < n; i++) {
-            place.index = i;
-            place.block = segment_block_at(s, span_i, place.class_i, i);
-            sweep_block(a, &place, &sweep, count);
-            /* Settling may have moved the guard. */
-            if (load_relaxed_u64(&a->entry->hazard[HAZARD_GUARD]) !=
-                    (segment_span_at(s, span_i) | HAZARD_GUARD_BIT) &&
-                !hazard_guard_span(a, span_i, word))
-                break;
-        }
-        sweep_free(a, &sweep, count);
-    }
+    if (from < n && hazard_guard_span(a, span_i, word))
+        sweep_run(a, &place, from, n - from < most ? n : from + most, count);
     hazard_clear(a, HAZARD_GUARD);
+    return n;
 }
 
 void settle_sweep(struct attachment *a, struct settle_count *count)
 {
     for (uint32_t i = 0; i < a->segment->geo.spans_n; i++)
-        settle_sweep_span(a, i, count);
+        (void)sweep_span(a, i, 0, UINT32_MAX, count);
+}
+
+static void sweep_piece(struct attachment *a, struct settle_count *count)
+{
+    uint32_t n = sweep_span(a, a->sweep_at, a->sweep_block, SWEEP_EVERY, count);
+    a->sweep_block += SWEEP_EVERY;
+    if (a->sweep_block >= n) {
+        a->sweep_block = 0;
+        a->sweep_at = a->sweep_at + 1 < a->segment->geo.spans_n ? a->sweep_at + 1 : 0;
+    }
 }
 
 void settle_now_and_then(struct attachment *a)
@@ -236,11 +271,8 @@ void settle_now_and_then(struct attachment *a)
     uint32_t used = segment_entries_used(s);
     a->peer_at = a->peer_at + 1 < used ? a->peer_at + 1 : 0;
     (void)settle_if_dead(a, a->peer_at, &count);
+    sweep_piece(a, &count);
     bump_relaxed_u64(&a->entry->healed, count.aborted + count.completed);
-    if (a->ops % (LOOK_EVERY * 16) == 0) {
-        a->sweep_at = a->sweep_at + 1 < s->geo.spans_n ? a->sweep_at + 1 : 0;
-        settle_sweep_span(a, a->sweep_at, &count);
-    }
 }
 
 uint64_t settle_activity(const struct segment *s)

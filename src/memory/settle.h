@@ -33,9 +33,7 @@ bool settle_if_dead(struct attachment *a, uint32_t index, struct settle_count *c
 /* All of them. */
 void settle_all_dead(struct attachment *a, struct settle_count *count);
 
-/* Sweep the run that begins at span_i, if one does. */
-void settle_sweep_span(struct attachment *a, uint32_t span_i, struct settle_count *count);
-/* The whole heap. */
+/* Sweep the whole heap. */
 void settle_sweep(struct attachment *a, struct settle_count *count);
 
 /* Called by every writing operation: now and then a look at one other entry and a piece of the heap. */
