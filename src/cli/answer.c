@@ -16,24 +16,24 @@ static const struct {
     int status;
     const char *name;
 } answers[] = {
-    {SHOAL_OK, EXIT_DONE, "done"},
-    {SHOAL_MISSING, EXIT_NO, "missing"},
-    {SHOAL_EXISTS, EXIT_NO, "exists"},
-    {SHOAL_CHANGED, EXIT_NO, "changed"},
-    {SHOAL_SHORT, EXIT_NO, "short"},
-    {SHOAL_TIMEOUT, EXIT_NO, "timeout"},
-    {SHOAL_END, EXIT_NO, "end"},
-    {SHOAL_EINVAL, EXIT_USAGE, "invalid"},
-    {SHOAL_ETOOBIG, EXIT_USAGE, "too-big"},
-    {SHOAL_ENOMAP, EXIT_SYSTEM, "no-map"},
-    {SHOAL_EMAPEXISTS, EXIT_SYSTEM, "map-exists"},
-    {SHOAL_EREADONLY, EXIT_SYSTEM, "read-only"},
-    {SHOAL_EVERSION, EXIT_SYSTEM, "version"},
-    {SHOAL_EATTACH, EXIT_SYSTEM, "attachments-full"},
-    {SHOAL_ESTORE, EXIT_SYSTEM, "store"},
-    {SHOAL_EOS, EXIT_SYSTEM, "system"},
-    {SHOAL_ECORRUPT, EXIT_CORRUPT, "corrupt"},
-    {SHOAL_EFULL, EXIT_FULL, "full"},
+    { SHOAL_OK, EXIT_DONE, "done" },
+    { SHOAL_MISSING, EXIT_NO, "missing" },
+    { SHOAL_EXISTS, EXIT_NO, "exists" },
+    { SHOAL_CHANGED, EXIT_NO, "changed" },
+    { SHOAL_SHORT, EXIT_NO, "short" },
+    { SHOAL_TIMEOUT, EXIT_NO, "timeout" },
+    { SHOAL_END, EXIT_NO, "end" },
+    { SHOAL_EINVAL, EXIT_USAGE, "invalid" },
+    { SHOAL_ETOOBIG, EXIT_USAGE, "too-big" },
+    { SHOAL_ENOMAP, EXIT_SYSTEM, "no-map" },
+    { SHOAL_EMAPEXISTS, EXIT_SYSTEM, "map-exists" },
+    { SHOAL_EREADONLY, EXIT_SYSTEM, "read-only" },
+    { SHOAL_EVERSION, EXIT_SYSTEM, "version" },
+    { SHOAL_EATTACH, EXIT_SYSTEM, "attachments-full" },
+    { SHOAL_ESTORE, EXIT_SYSTEM, "store" },
+    { SHOAL_EOS, EXIT_SYSTEM, "system" },
+    { SHOAL_ECORRUPT, EXIT_CORRUPT, "corrupt" },
+    { SHOAL_EFULL, EXIT_FULL, "full" },
 };
 
 /* A code that a newer library knows and this program does not is a failure of the system. */
@@ -45,10 +45,7 @@ static size_t find(int code)
     return find(SHOAL_EOS);
 }
 
-const char *answer_name(int code)
-{
-    return answers[find(code)].name;
-}
+const char *answer_name(int code) { return answers[find(code)].name; }
 
 void complain(const char *format, ...)
 {

@@ -25,11 +25,20 @@ static error_t parse_bulk(int key, char *argument, struct argp_state *state)
 {
     struct bulk *bulk = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = bulk; return 0;
-    case KEY_TSV: bulk->tsv = true; return 0;
-    case KEY_VALUES: bulk->values = true; return 0;
-    case KEY_PREFIX: bulk->prefix = argument; return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = bulk;
+        return 0;
+    case KEY_TSV:
+        bulk->tsv = true;
+        return 0;
+    case KEY_VALUES:
+        bulk->values = true;
+        return 0;
+    case KEY_PREFIX:
+        bulk->prefix = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -37,7 +46,7 @@ static error_t parse_bulk(int key, char *argument, struct argp_state *state)
 
 static void write_record(const struct bulk *bulk, const struct shoal_item *item)
 {
-    const struct record record = {item->key, item->key_bytes, item->value, item->value_bytes, item->type};
+    const struct record record = { item->key, item->key_bytes, item->value, item->value_bytes, item->type };
     if (bulk->tsv) {
         record_write_tsv(stdout, &record, bulk->values);
         return;
@@ -81,9 +90,9 @@ static int print_all(struct bulk *bulk)
 int command_list(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"prefix", KEY_PREFIX, "PREFIX", 0, "Only keys that begin with it", 0},
-        {"values", KEY_VALUES, NULL, 0, "Values and types too", 0},
-        {0},
+        { "prefix", KEY_PREFIX, "PREFIX", 0, "Only keys that begin with it", 0 },
+        { "values", KEY_VALUES, NULL, 0, "Values and types too", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -94,7 +103,7 @@ int command_list(int argc, char **argv)
                "With --json each line is an object.",
         .children = request_key_child,
     };
-    struct bulk bulk = {0};
+    struct bulk bulk = { 0 };
     request_parse(&argp, argc, argv, &bulk.request, 1, 1);
     bulk.tsv = !bulk.request.json;
     return print_all(&bulk);
@@ -103,9 +112,9 @@ int command_list(int argc, char **argv)
 int command_dump(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"tsv", KEY_TSV, NULL, 0, "KEY <tab> VALUE [<tab> TYPE] instead of JSON lines", 0},
-        {"prefix", KEY_PREFIX, "PREFIX", 0, "Only keys that begin with it", 0},
-        {0},
+        { "tsv", KEY_TSV, NULL, 0, "KEY <tab> VALUE [<tab> TYPE] instead of JSON lines", 0 },
+        { "prefix", KEY_PREFIX, "PREFIX", 0, "Only keys that begin with it", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -115,7 +124,7 @@ int command_dump(int argc, char **argv)
                "reads it back: every byte of every key and value, and the types.",
         .children = request_key_child,
     };
-    struct bulk bulk = {.values = true};
+    struct bulk bulk = { .values = true };
     request_parse(&argp, argc, argv, &bulk.request, 1, 1);
     if (bulk.tsv && bulk.request.json) {
         complain("dump: --tsv and --json exclude each other");
@@ -202,8 +211,8 @@ static int load_report(const struct load *load)
 int command_load(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"tsv", KEY_TSV, NULL, 0, "KEY <tab> VALUE [<tab> TYPE] instead of JSON lines", 0},
-        {0},
+        { "tsv", KEY_TSV, NULL, 0, "KEY <tab> VALUE [<tab> TYPE] instead of JSON lines", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -218,12 +227,12 @@ int command_load(int argc, char **argv)
                "its number and ends the load; what came before it is kept.",
         .children = request_child,
     };
-    struct bulk bulk = {0};
+    struct bulk bulk = { 0 };
     request_parse(&argp, argc, argv, &bulk.request, 1, 2);
     const struct request *request = &bulk.request;
     const char *file = request->words_n > 1 ? request->words[1] : "-";
     bool is_stdin = strcmp(file, "-") == 0;
-    struct load load = {.bulk = &bulk, .name = is_stdin ? "standard input" : file};
+    struct load load = { .bulk = &bulk, .name = is_stdin ? "standard input" : file };
     load.in = is_stdin ? stdin : fopen(file, "r");
     if (!load.in)
         return answer_own(request, SHOAL_EOS, NULL, "%s: %s", file, strerror(errno));

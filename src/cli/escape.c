@@ -41,11 +41,16 @@ bool utf8_valid(const void *bytes, size_t n)
 static char escape_letter(unsigned char byte)
 {
     switch (byte) {
-    case '\t': return 't';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\\': return '\\';
-    default: return 0;
+    case '\t':
+        return 't';
+    case '\n':
+        return 'n';
+    case '\r':
+        return 'r';
+    case '\\':
+        return '\\';
+    default:
+        return 0;
     }
 }
 

@@ -35,9 +35,14 @@ static error_t parse_get(int key, char *argument, struct argp_state *state)
     (void)argument;
     struct get *get = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = get; return 0;
-    case 'r': get->raw = true; return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = get;
+        return 0;
+    case 'r':
+        get->raw = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -68,8 +73,8 @@ static int print_value(const struct record *record, bool raw)
 int command_get(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"raw", 'r', NULL, 0, "The value's bytes as they are, on a terminal and for integers too", 0},
-        {0},
+        { "raw", 'r', NULL, 0, "The value's bytes as they are, on a terminal and for integers too", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -79,14 +84,14 @@ int command_get(int argc, char **argv)
                "On a terminal control bytes are escaped.",
         .children = request_key_child,
     };
-    struct get get = {0};
+    struct get get = { 0 };
     struct request *request = &get.request;
     request_parse(&argp, argc, argv, request, 2, 2);
-    struct record record = {0};
+    struct record record = { 0 };
     if (!request_bytes(request, 1, &record.key, &record.key_bytes))
         return EXIT_USAGE;
     struct shoal *map = NULL;
-    struct shoal_view view = {0};
+    struct shoal_view view = { 0 };
     int code = request_open(request, SHOAL_RDONLY, &map);
     /* A view, so that value, type and version belong together, and a large value is copied once at most. */
     if (code == SHOAL_OK)
@@ -116,7 +121,9 @@ static error_t parse_put(int key, char *argument, struct argp_state *state)
 {
     struct put *put = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = put; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = put;
+        return 0;
     case 't':
         if (!type_read(argument, &put->how.type, &put->named))
             argp_error(state, "--type %s: neither a type's name nor 0 to 255", argument);
@@ -126,7 +133,8 @@ static error_t parse_put(int key, char *argument, struct argp_state *state)
             argp_error(state, "--if-version %s: not a version", argument);
         put->how.flags |= SHOAL_IF_VERSION;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
@@ -207,9 +215,9 @@ static int store(struct put *put, bool add)
 int command_put(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"type", 't', "TYPE", 0, type_doc, 0},
-        {"if-version", 'v', "VERSION", 0, "Only where this is the value's version still; 0 = only where absent", 0},
-        {0},
+        { "type", 't', "TYPE", 0, type_doc, 0 },
+        { "if-version", 'v', "VERSION", 0, "Only where this is the value's version still; 0 = only where absent", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -218,7 +226,7 @@ int command_put(int argc, char **argv)
         .doc = "Store a value.  VALUE - is standard input (for a lone - : --escaped, and \\x2d).",
         .children = request_key_child,
     };
-    struct put put = {.how = SHOAL_HOW_INIT};
+    struct put put = { .how = SHOAL_HOW_INIT };
     request_parse(&argp, argc, argv, &put.request, 3, 3);
     return store(&put, false);
 }
@@ -227,8 +235,8 @@ int command_put(int argc, char **argv)
 int command_add(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"type", 't', "TYPE", 0, type_doc, 0},
-        {0},
+        { "type", 't', "TYPE", 0, type_doc, 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -238,7 +246,7 @@ int command_add(int argc, char **argv)
                "standard input.",
         .children = request_key_child,
     };
-    struct put put = {.how = SHOAL_HOW_INIT};
+    struct put put = { .how = SHOAL_HOW_INIT };
     request_parse(&argp, argc, argv, &put.request, 3, 3);
     put.how.flags = SHOAL_IF_VERSION;
     put.how.if_version = 0;
@@ -257,21 +265,24 @@ static error_t parse_del(int key, char *argument, struct argp_state *state)
 {
     struct del *del = state->input;
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = del; return 0;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = del;
+        return 0;
     case 'v':
         if (!parse_amount(argument, &del->version))
             argp_error(state, "--if-version %s: not a version", argument);
         del->if_version = true;
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
 int command_del(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"if-version", 'v', "VERSION", 0, "Only where this is the value's version still", 0},
-        {0},
+        { "if-version", 'v', "VERSION", 0, "Only where this is the value's version still", 0 },
+        { 0 },
     };
     static const struct argp argp = {
         .options = options,
@@ -280,7 +291,7 @@ int command_del(int argc, char **argv)
         .doc = "Remove a key; exit status 1 where it is missing.",
         .children = request_key_child,
     };
-    struct del del = {0};
+    struct del del = { 0 };
     struct request *request = &del.request;
     request_parse(&argp, argc, argv, request, 2, 2);
     const void *key;
@@ -322,7 +333,7 @@ int command_incr(int argc, char **argv)
     struct argp argp = request_key_argp;
     argp.args_doc = "MAP KEY [DELTA]";
     argp.doc = "Add DELTA (1) to an integer and print the sum.  An absent key counts as 0.";
-    struct request request = {0};
+    struct request request = { 0 };
     char *hidden = hide_negative(argc, argv);
     request_parse(&argp, argc, argv, &request, 2, 3);
     const void *key;

@@ -17,19 +17,19 @@ static const struct {
     const char *name, *arguments, *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"create", "MAP", "make a map", command_create},
-    {"get", "MAP KEY", "print a value", command_get},
-    {"put", "MAP KEY VALUE", "store a value", command_put},
-    {"add", "MAP KEY VALUE", "store it only where the key is absent", command_add},
-    {"del", "MAP KEY", "remove a key", command_del},
-    {"incr", "MAP KEY [DELTA]", "add to an integer and print it", command_incr},
-    {"list", "MAP", "print the keys", command_list},
-    {"load", "MAP [FILE]", "store records from JSON lines or TSV", command_load},
-    {"dump", "MAP", "print every record, for load", command_dump},
-    {"stat", "MAP", "print sizes and counters", command_stat},
-    {"check", "MAP", "test every invariant", command_check},
-    {"reap", "MAP", "collect what dead processes left", command_reap},
-    {"rm", "MAP", "remove a map", command_rm},
+    { "create", "MAP", "make a map", command_create },
+    { "get", "MAP KEY", "print a value", command_get },
+    { "put", "MAP KEY VALUE", "store a value", command_put },
+    { "add", "MAP KEY VALUE", "store it only where the key is absent", command_add },
+    { "del", "MAP KEY", "remove a key", command_del },
+    { "incr", "MAP KEY [DELTA]", "add to an integer and print it", command_incr },
+    { "list", "MAP", "print the keys", command_list },
+    { "load", "MAP [FILE]", "store records from JSON lines or TSV", command_load },
+    { "dump", "MAP", "print every record, for load", command_dump },
+    { "stat", "MAP", "print sizes and counters", command_stat },
+    { "check", "MAP", "test every invariant", command_check },
+    { "reap", "MAP", "collect what dead processes left", command_reap },
+    { "rm", "MAP", "remove a map", command_rm },
 };
 #define COMMANDS_N (sizeof commands / sizeof commands[0])
 

@@ -18,7 +18,10 @@ struct field {
     const char *name;
     size_t at, bytes;
 };
-#define FIELD(type, member) {#member, offsetof(struct type, member), sizeof(((struct type *)0)->member)}
+#define FIELD(type, member)                                                                                            \
+    {                                                                                                                  \
+#member, offsetof(struct type, member), sizeof(((struct type *)0)->member)                                     \
+    }
 
 static uint64_t field_value(const struct field *field, const void *from)
 {
@@ -72,25 +75,20 @@ enum {
 };
 
 static const struct argp_option create_options[] = {
-    {"capacity", KEY_CAPACITY, "KEYS", 0, "Keys that must fit (1024)", 0},
-    {"heap", KEY_HEAP, "BYTES", 0, "Room for records (64 bytes a key)", 0},
-    {"for", KEY_FOR, "KEYS,KEY,VALUE", 0, "Both of these, from a number of keys and the mean sizes of key and value", 0},
-    {"max-threads", KEY_MAX_THREADS, "N", 0, "Attached threads over all processes (256)", 0},
-    {"mode", KEY_MODE, "OCTAL", 0, "Permissions (600); the umask does not apply", 0},
-    {"group", KEY_GROUP, "GROUP", 0, "Group of the map, by name or number", 0},
-    {"max-key", KEY_MAX_KEY, "BYTES", 0, "Longest key (65535)", 0},
-    {"max-value", KEY_MAX_VALUE, "BYTES", 0, "Longest value (what the heap holds)", 0},
-    {"mtime", KEY_MTIME, NULL, 0, "Keep each record's time of last change", 0},
-    {"checksum", KEY_CHECKSUM, NULL, 0, "Keep a checksum of each record", 0},
-    {"preallocate", KEY_PREALLOCATE, NULL, 0, "Allocate the heap now instead of on demand", 0},
-    {0},
+    { "capacity", KEY_CAPACITY, "KEYS", 0, "Keys that must fit (1024)", 0 },
+    { "heap", KEY_HEAP, "BYTES", 0, "Room for records (64 bytes a key)", 0 },
+    { "for", KEY_FOR, "KEYS,KEY,VALUE", 0, "Capacity and heap from a number of keys and the mean sizes of key and value",
+      0 },
+    { "max-threads", KEY_MAX_THREADS, "N", 0, "Attached threads over all processes (256)", 0 },
+    { "mode", KEY_MODE, "OCTAL", 0, "Permissions (600); the umask does not apply", 0 },
+    { "group", KEY_GROUP, "GROUP", 0, "Group of the map, by name or number", 0 },
+    { "max-key", KEY_MAX_KEY, "BYTES", 0, "Longest key (65535)", 0 },
+    { "max-value", KEY_MAX_VALUE, "BYTES", 0, "Longest value (what the heap holds)", 0 },
+    { "mtime", KEY_MTIME, NULL, 0, "Keep each record's time of last change", 0 },
+    { "checksum", KEY_CHECKSUM, NULL, 0, "Keep a checksum of each record", 0 },
+    { "preallocate", KEY_PREALLOCATE, NULL, 0, "Allocate the heap now instead of on demand", 0 },
+    { 0 },
 };
-
-static void read_amount(struct argp_state *state, const char *option, const char *argument, uint64_t *ret_amount)
-{
-    if (!parse_amount(argument, ret_amount))
-        argp_error(state, "%s %s: not a number (digits, then K, M, G or T)", option, argument);
-}
 
 /* KEYS,KEY,VALUE */
 static void read_sizes(struct argp_state *state, char *argument, uint64_t sizes[3])
@@ -124,36 +122,75 @@ static void read_mode(struct argp_state *state, const char *argument, uint32_t *
     *ret_mode = (uint32_t)mode;
 }
 
+static const char *option_name(int key)
+{
+    const struct argp_option *option = create_options;
+    while (option->key != key)
+        option++;
+    return option->name;
+}
+
+/* Where an option that takes an amount puts it; NULL for other options. */
+static uint64_t *amount_of(struct create *create, int key, uint64_t *max_threads)
+{
+    switch (key) {
+    case KEY_CAPACITY:
+        return &create->options.capacity;
+    case KEY_HEAP:
+        return &create->options.heap_bytes;
+    case KEY_MAX_THREADS:
+        return max_threads;
+    case KEY_MAX_KEY:
+        return &create->options.max_key_bytes;
+    case KEY_MAX_VALUE:
+        return &create->options.max_value_bytes;
+    default:
+        return NULL;
+    }
+}
+
+static uint32_t flag_of(int key)
+{
+    return key == KEY_MTIME ? SHOAL_MTIME : key == KEY_CHECKSUM ? SHOAL_CHECKSUM : SHOAL_PREALLOCATE;
+}
+
 static error_t parse_create(int key, char *argument, struct argp_state *state)
 {
     struct create *create = state->input;
-    struct shoal_options *options = &create->options;
-    uint64_t amount = 0;
+    uint64_t max_threads = create->options.max_threads, *amount = amount_of(create, key, &max_threads);
+    if (amount) {
+        if (!parse_amount(argument, amount))
+            argp_error(state, "--%s %s: not a number (digits, then K, M, G or T)", option_name(key), argument);
+        create->options.max_threads = max_threads > UINT32_MAX ? UINT32_MAX : (uint32_t)max_threads;
+        create->plain_sizes |= key == KEY_CAPACITY || key == KEY_HEAP;
+        return 0;
+    }
     switch (key) {
-    case ARGP_KEY_INIT: state->child_inputs[0] = create; return 0;
-    case KEY_CAPACITY: read_amount(state, "--capacity", argument, &options->capacity); break;
-    case KEY_HEAP: read_amount(state, "--heap", argument, &options->heap_bytes); break;
-    case KEY_FOR: read_sizes(state, argument, create->sizes); create->for_sizes = true; break;
-    case KEY_MAX_THREADS:
-        read_amount(state, "--max-threads", argument, &amount);
-        options->max_threads = amount > UINT32_MAX ? UINT32_MAX : (uint32_t)amount;
-        break;
-    case KEY_MODE: read_mode(state, argument, &options->mode); break;
-    case KEY_GROUP: read_group(state, argument, &options->gid); break;
-    case KEY_MAX_KEY: read_amount(state, "--max-key", argument, &options->max_key_bytes); break;
-    case KEY_MAX_VALUE: read_amount(state, "--max-value", argument, &options->max_value_bytes); break;
-    case KEY_MTIME: options->flags |= SHOAL_MTIME; break;
-    case KEY_CHECKSUM: options->flags |= SHOAL_CHECKSUM; break;
-    case KEY_PREALLOCATE: options->flags |= SHOAL_PREALLOCATE; break;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = create;
+        return 0;
+    case KEY_FOR:
+        read_sizes(state, argument, create->sizes);
+        create->for_sizes = true;
+        return 0;
+    case KEY_MODE:
+        read_mode(state, argument, &create->options.mode);
+        return 0;
+    case KEY_GROUP:
+        read_group(state, argument, &create->options.gid);
+        return 0;
+    case KEY_MTIME:
+    case KEY_CHECKSUM:
+    case KEY_PREALLOCATE:
+        create->options.flags |= flag_of(key);
+        return 0;
     case ARGP_KEY_END:
         if (create->for_sizes && create->plain_sizes)
             argp_error(state, "--for sets capacity and heap: leave --capacity and --heap away");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
-    if (key == KEY_CAPACITY || key == KEY_HEAP)
-        create->plain_sizes = true;
-    return 0;
 }
 
 int command_create(int argc, char **argv)
@@ -165,7 +202,7 @@ int command_create(int argc, char **argv)
         .doc = "Make a map.  Numbers may end in K, M, G or T: powers of 1024.",
         .children = request_child,
     };
-    struct create create = {.options = SHOAL_OPTIONS_INIT};
+    struct create create = { .options = SHOAL_OPTIONS_INIT };
     create.options.capacity = 1024;
     request_parse(&argp, argc, argv, &create.request, 1, 1);
     const char *name = create.request.words[0];
@@ -186,23 +223,45 @@ int command_rm(int argc, char **argv)
     struct argp argp = request_argp;
     argp.args_doc = "MAP";
     argp.doc = "Remove a map's name.  Programs that are attached go on.";
-    struct request request = {0};
+    struct request request = { 0 };
     request_parse(&argp, argc, argv, &request, 1, 1);
     return answer(&request, shoal_unlink(request.words[0]), request.words[0], NULL);
 }
 
 static const struct field stat_fields[] = {
-    FIELD(shoal_stats, count),          FIELD(shoal_stats, capacity),      FIELD(shoal_stats, slots),
-    FIELD(shoal_stats, segment_bytes),  FIELD(shoal_stats, heap_bytes),    FIELD(shoal_stats, live_bytes),
-    FIELD(shoal_stats, free_bytes),     FIELD(shoal_stats, owned_bytes),   FIELD(shoal_stats, retired_bytes),
-    FIELD(shoal_stats, dead_bytes),     FIELD(shoal_stats, overhead_bytes), FIELD(shoal_stats, payload_bytes),
-    FIELD(shoal_stats, backed_bytes),   FIELD(shoal_stats, largest_record), FIELD(shoal_stats, spans),
-    FIELD(shoal_stats, spans_free),     FIELD(shoal_stats, span_bytes),    FIELD(shoal_stats, max_key_bytes),
-    FIELD(shoal_stats, max_value_bytes), FIELD(shoal_stats, max_threads),  FIELD(shoal_stats, attached),
-    FIELD(shoal_stats, dead),           FIELD(shoal_stats, unlinked),      FIELD(shoal_stats, layout_version),
-    FIELD(shoal_stats, flags),          FIELD(shoal_stats, gets),          FIELD(shoal_stats, hits),
-    FIELD(shoal_stats, writes),         FIELD(shoal_stats, deletes),       FIELD(shoal_stats, reaped),
-    FIELD(shoal_stats, healed),         FIELD(shoal_stats, evacuated),     FIELD(shoal_stats, freed),
+    FIELD(shoal_stats, count),
+    FIELD(shoal_stats, capacity),
+    FIELD(shoal_stats, slots),
+    FIELD(shoal_stats, segment_bytes),
+    FIELD(shoal_stats, heap_bytes),
+    FIELD(shoal_stats, live_bytes),
+    FIELD(shoal_stats, free_bytes),
+    FIELD(shoal_stats, owned_bytes),
+    FIELD(shoal_stats, retired_bytes),
+    FIELD(shoal_stats, dead_bytes),
+    FIELD(shoal_stats, overhead_bytes),
+    FIELD(shoal_stats, payload_bytes),
+    FIELD(shoal_stats, backed_bytes),
+    FIELD(shoal_stats, largest_record),
+    FIELD(shoal_stats, spans),
+    FIELD(shoal_stats, spans_free),
+    FIELD(shoal_stats, span_bytes),
+    FIELD(shoal_stats, max_key_bytes),
+    FIELD(shoal_stats, max_value_bytes),
+    FIELD(shoal_stats, max_threads),
+    FIELD(shoal_stats, attached),
+    FIELD(shoal_stats, dead),
+    FIELD(shoal_stats, unlinked),
+    FIELD(shoal_stats, layout_version),
+    FIELD(shoal_stats, flags),
+    FIELD(shoal_stats, gets),
+    FIELD(shoal_stats, hits),
+    FIELD(shoal_stats, writes),
+    FIELD(shoal_stats, deletes),
+    FIELD(shoal_stats, reaped),
+    FIELD(shoal_stats, healed),
+    FIELD(shoal_stats, evacuated),
+    FIELD(shoal_stats, freed),
 };
 
 int command_stat(int argc, char **argv)
@@ -210,7 +269,7 @@ int command_stat(int argc, char **argv)
     struct argp argp = request_argp;
     argp.args_doc = "MAP";
     argp.doc = "Print a map's sizes and counters.";
-    struct request request = {0};
+    struct request request = { 0 };
     request_parse(&argp, argc, argv, &request, 1, 1);
     struct shoal *map = NULL;
     struct shoal_stats stats = SHOAL_STATS_INIT;
@@ -225,10 +284,10 @@ int command_stat(int argc, char **argv)
 }
 
 static const struct field check_fields[] = {
-    FIELD(shoal_report, problems),      FIELD(shoal_report, groups),         FIELD(shoal_report, slots_live),
+    FIELD(shoal_report, problems),        FIELD(shoal_report, groups),       FIELD(shoal_report, slots_live),
     FIELD(shoal_report, slots_tentative), FIELD(shoal_report, blocks),       FIELD(shoal_report, blocks_free),
-    FIELD(shoal_report, blocks_live),   FIELD(shoal_report, blocks_owned),   FIELD(shoal_report, blocks_retired),
-    FIELD(shoal_report, unreferenced),  FIELD(shoal_report, counted),        FIELD(shoal_report, quiet),
+    FIELD(shoal_report, blocks_live),     FIELD(shoal_report, blocks_owned), FIELD(shoal_report, blocks_retired),
+    FIELD(shoal_report, unreferenced),    FIELD(shoal_report, counted),      FIELD(shoal_report, quiet),
 };
 
 int command_check(int argc, char **argv)
@@ -236,7 +295,7 @@ int command_check(int argc, char **argv)
     struct argp argp = request_argp;
     argp.args_doc = "MAP";
     argp.doc = "Test every invariant of a map, also while others write.  Exit status 4: one is broken.";
-    struct request request = {0};
+    struct request request = { 0 };
     request_parse(&argp, argc, argv, &request, 1, 1);
     struct shoal *map = NULL;
     struct shoal_report report = SHOAL_REPORT_INIT;
@@ -262,7 +321,7 @@ int command_reap(int argc, char **argv)
     argp.args_doc = "MAP";
     argp.doc = "Settle what dead processes left behind, and make all of their memory free.  This also "
                "happens by itself, bit by bit, while others use the map.";
-    struct request request = {0};
+    struct request request = { 0 };
     request_parse(&argp, argc, argv, &request, 1, 1);
     struct shoal *map = NULL;
     struct shoal_reaped reaped = SHOAL_REAPED_INIT;

@@ -12,9 +12,8 @@
 #include <string.h>
 
 static const char *const type_names[] = {
-    [SHOAL_RAW] = "raw",   [SHOAL_STR] = "str",   [SHOAL_I64] = "i64",   [SHOAL_BIGINT] = "bigint",
-    [SHOAL_F64] = "f64",   [SHOAL_BOOL] = "bool", [SHOAL_NONE] = "none", [SHOAL_JSON] = "json",
-    [SHOAL_PICKLE] = "pickle",
+    [SHOAL_RAW] = "raw",   [SHOAL_STR] = "str",   [SHOAL_I64] = "i64",   [SHOAL_BIGINT] = "bigint", [SHOAL_F64] = "f64",
+    [SHOAL_BOOL] = "bool", [SHOAL_NONE] = "none", [SHOAL_JSON] = "json", [SHOAL_PICKLE] = "pickle",
 };
 #define TYPE_NAMES_N (sizeof type_names / sizeof type_names[0])
 
@@ -165,7 +164,7 @@ static bool read_key(struct record_read *read, json_t *member)
 
 static bool known_members(struct record_read *read)
 {
-    static const char *const known[] = {"key", "key_base64", "type", "value", "value_base64"};
+    static const char *const known[] = { "key", "key_base64", "type", "value", "value_base64" };
     const char *name;
     json_t *member;
     json_object_foreach(read->root, name, member)
@@ -181,7 +180,7 @@ static bool known_members(struct record_read *read)
 
 bool record_read_json(const char *line, size_t n, struct record_read *ret_read)
 {
-    *ret_read = (struct record_read){0};
+    *ret_read = (struct record_read){ 0 };
     struct record *record = &ret_read->record;
     json_error_t error;
     json_t *root = json_loadb(line, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
@@ -201,9 +200,9 @@ bool record_read_json(const char *line, size_t n, struct record_read *ret_read)
         return say(ret_read, "needs one of value and value_base64", "");
     if (type && !read_type(ret_read, type))
         return false;
-    bool key_read = key ? read_key(ret_read, key)
-                        : read_base64(ret_read, key_base64, "key_base64", &ret_read->buffers[0], &record->key,
-                                      &record->key_bytes);
+    bool key_read =
+        key ? read_key(ret_read, key)
+            : read_base64(ret_read, key_base64, "key_base64", &ret_read->buffers[0], &record->key, &record->key_bytes);
     if (!key_read)
         return false;
     return value ? read_value(ret_read, value, type != NULL)
@@ -231,7 +230,7 @@ static bool read_decimal(struct record_read *read)
 
 bool record_read_tsv(char *line, size_t n, struct record_read *ret_read)
 {
-    *ret_read = (struct record_read){0};
+    *ret_read = (struct record_read){ 0 };
     struct record *record = &ret_read->record;
     char *end = line + n;
     char *value = memchr(line, '\t', n);

@@ -14,24 +14,30 @@
 enum { KEY_FOREIGN = 0x100, KEY_ESCAPED };
 
 static const struct argp_option common_options[] = {
-    {"json", 'j', NULL, 0, "Answer in JSON", 10},
-    {"foreign", KEY_FOREIGN, NULL, 0, "Accept a map that belongs to another user", 10},
-    {0},
+    { "json", 'j', NULL, 0, "Answer in JSON", 10 },
+    { "foreign", KEY_FOREIGN, NULL, 0, "Accept a map that belongs to another user", 10 },
+    { 0 },
 };
 static const struct argp_option key_options[] = {
-    {"json", 'j', NULL, 0, "Answer in JSON", 10},
-    {"foreign", KEY_FOREIGN, NULL, 0, "Accept a map that belongs to another user", 10},
-    {"escaped", KEY_ESCAPED, NULL, 0, "Keys and values in arguments are written with \\t \\n \\r \\\\ \\xHH", 10},
-    {0},
+    { "json", 'j', NULL, 0, "Answer in JSON", 10 },
+    { "foreign", KEY_FOREIGN, NULL, 0, "Accept a map that belongs to another user", 10 },
+    { "escaped", KEY_ESCAPED, NULL, 0, "Keys and values in arguments are written with \\t \\n \\r \\\\ \\xHH", 10 },
+    { 0 },
 };
 
 static error_t parse_common(int key, char *argument, struct argp_state *state)
 {
     struct request *request = state->input;
     switch (key) {
-    case 'j': request->json = true; return 0;
-    case KEY_FOREIGN: request->foreign = true; return 0;
-    case KEY_ESCAPED: request->escaped = true; return 0;
+    case 'j':
+        request->json = true;
+        return 0;
+    case KEY_FOREIGN:
+        request->foreign = true;
+        return 0;
+    case KEY_ESCAPED:
+        request->escaped = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (request->words_n == request->words_max)
             argp_error(state, "%s: one argument too many", argument);
@@ -42,14 +48,15 @@ static error_t parse_common(int key, char *argument, struct argp_state *state)
         if (request->words_n < request->words_min)
             argp_error(state, "an argument is missing");
         return 0;
-    default: return ARGP_ERR_UNKNOWN;
+    default:
+        return ARGP_ERR_UNKNOWN;
     }
 }
 
-const struct argp request_argp = {.options = common_options, .parser = parse_common};
-const struct argp request_key_argp = {.options = key_options, .parser = parse_common};
-const struct argp_child request_child[] = {{.argp = &request_argp}, {0}};
-const struct argp_child request_key_child[] = {{.argp = &request_key_argp}, {0}};
+const struct argp request_argp = { .options = common_options, .parser = parse_common };
+const struct argp request_key_argp = { .options = key_options, .parser = parse_common };
+const struct argp_child request_child[] = { { .argp = &request_argp }, { 0 } };
+const struct argp_child request_key_child[] = { { .argp = &request_key_argp }, { 0 } };
 
 void request_parse(const struct argp *argp, int argc, char **argv, struct request *request, int min, int max)
 {

@@ -43,6 +43,18 @@ static int want_by_evacuation(struct attachment *a, const struct want *w, struct
     return SHOAL_MISSING;
 }
 
+/* A row of spans of its own, where that is shorter than the run of the record's class. */
+static int want_alone(struct attachment *a, const struct want *w, struct heap_block *ret)
+{
+    struct want alone = *w;
+    alone.class_i = a->segment->classes.n;
+    alone.run = (uint32_t)((w->bytes + a->segment->geo.span_bytes - 1) >> a->segment->span_shift);
+    if (w->class_i == alone.class_i || alone.run >= w->run)
+        return SHOAL_MISSING;
+    int rc = want_try(a, &alone, ret);
+    return rc != SHOAL_MISSING ? rc : want_by_evacuation(a, &alone, ret);
+}
+
 static int want_hard(struct attachment *a, const struct want *w, struct heap_block *ret)
 {
     retire_reclaim(a);
@@ -56,9 +68,9 @@ static int want_hard(struct attachment *a, const struct want *w, struct heap_blo
     if (rc != SHOAL_MISSING)
         return rc;
     rc = want_by_evacuation(a, w, ret);
-    if (rc != SHOAL_MISSING)
-        return rc;
-    return want_larger(a, w, ret);
+    if (rc == SHOAL_MISSING)
+        rc = want_alone(a, w, ret);
+    return rc != SHOAL_MISSING ? rc : want_larger(a, w, ret);
 }
 
 static int room_full(const struct attachment *a, uint64_t bytes)
