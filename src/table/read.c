@@ -139,15 +139,35 @@ int read_key(const struct segment *s, struct attachment *a, const struct probe *
     return SHOAL_MISSING;
 }
 
+#define HASH_PIECE 512u
+
+/* The hash of a key that may change under us; a piece at a time, because stacks may be small. */
+static uint64_t record_hash(const struct segment *s, const struct record *r)
+{
+    uint8_t piece[HASH_PIECE];
+    const shared_u64 *words = r->words + r->key_at;
+    uint64_t n = r->key_bytes;
+    if (n <= HASH_PIECE) {
+        record_copy_out(words, piece, n);
+        return hash_bytes(piece, n, s->geo.seed);
+    }
+    XXH3_state_t state;
+    (void)XXH3_64bits_reset_withSeed(&state, s->geo.seed);
+    for (; n > 0; words += HASH_PIECE / 8) {
+        uint64_t part = n < HASH_PIECE ? n : HASH_PIECE;
+        record_copy_out(words, piece, part);
+        (void)XXH3_64bits_update(&state, piece, part);
+        n -= part;
+    }
+    return XXH3_64bits_digest(&state);
+}
+
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)
 {
     struct read_place r;
-    uint8_t key[SHOAL_KEY_MAX];
     if (!read_open(s, w, false, &r))
         return false;
-    record_copy_out(r.record.words + r.record.key_at, key, r.record.key_bytes);
-    if (!read_unchanged(s, slot, w, &r))
-        return false;
-    *ret_home = hash_home(hash_bytes(key, r.record.key_bytes, s->geo.seed), s->geo.groups_n);
-    return true;
+    uint64_t hash = record_hash(s, &r.record);
+    *ret_home = hash_home(hash, s->geo.groups_n);
+    return read_unchanged(s, slot, w, &r);
 }
