@@ -49,6 +49,10 @@ extern "C" {
 #define SHOAL_API
 #endif
 
+#define SHOAL_VERSION_MAJOR 0
+#define SHOAL_VERSION_MINOR 1
+#define SHOAL_VERSION_PATCH 0
+
 /* -- Results ------------------------------------------------------------------ */
 
 enum shoal_result_code {
@@ -338,7 +342,8 @@ struct shoal_item {
 };
 
 /* Walk the keys that begin with prefix (NULL, 0 = all), in no order, while others
- * write.  A key present during the whole walk is returned exactly once.  An
+ * write.  A key present during the whole walk is returned exactly once; one that is
+ * deleted and stored again meanwhile may be returned twice or not at all.  An
  * iterator belongs to one thread at a time; it does not pin anything between calls. */
 SHOAL_API int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes,
                               struct shoal_iter **ret_iter);
@@ -406,7 +411,7 @@ SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
 
 struct shoal_reaped {
     size_t size; /* sizeof(struct shoal_reaped) */
-    uint32_t dead;       /* attachments settled */
+    uint32_t dead;       /* attachments settled, one whose entry this thread took over included */
     uint32_t undecided;  /* dead, but another process is settling them */
     uint64_t aborted;    /* operations in flight that had not taken effect */
     uint64_t completed;  /* operations in flight that had */

@@ -77,8 +77,8 @@ enum {
 static const struct argp_option create_options[] = {
     { "capacity", KEY_CAPACITY, "KEYS", 0, "Keys that must fit (1024)", 0 },
     { "heap", KEY_HEAP, "BYTES", 0, "Room for records (64 bytes a key)", 0 },
-    { "for", KEY_FOR, "KEYS,KEY,VALUE", 0, "Capacity and heap from a number of keys and the mean sizes of key and value",
-      0 },
+    { "for", KEY_FOR, "KEYS,KEY,VALUE", 0,
+      "Capacity and heap from a number of keys and the mean sizes of key and value", 0 },
     { "max-threads", KEY_MAX_THREADS, "N", 0, "Attached threads over all processes (256)", 0 },
     { "mode", KEY_MODE, "OCTAL", 0, "Permissions (600); the umask does not apply", 0 },
     { "group", KEY_GROUP, "GROUP", 0, "Group of the map, by name or number", 0 },

@@ -13,7 +13,11 @@ int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped)
         return rc;
     rc = call_attach(&call);
     if (rc == 0) {
-        struct settle_count count = { 0 };
+        struct attachment *a = call.a;
+        /* With the dead one whose index this thread took over when it attached. */
+        struct settle_count count = { .dead = a->heir, .aborted = a->heir_aborted, .completed = a->heir_completed };
+        a->heir = 0;
+        a->heir_aborted = a->heir_completed = 0;
         settle_all_dead(call.a, &count);
         settle_sweep(call.a, &count);
         retire_reclaim(call.a);

@@ -28,7 +28,17 @@ static _Thread_local struct {
 
 /* -- Fork ----------------------------------------------------------------------------------------- */
 
-/* In the child, alone or under the lock: the parent's attachments are not ours. */
+/* The child's copies of the parent's attachments; the entries are the parent's. */
+static void child_forget_attachments(struct segment *s)
+{
+    for (struct attachment *a = s->attachments, *next; a != NULL; a = next) {
+        next = a->next;
+        attach_free(a);
+    }
+    s->attachments = NULL;
+}
+
+/* In the child, alone or under the lock. */
 static void child_take_over(void)
 {
     registry.fork_id++;
@@ -42,7 +52,7 @@ static void child_take_over(void)
         s->own = s->probe = -1;
         pthread_mutex_init(&s->lock, NULL); /* another thread of the parent may have held it */
         memset(s->held, 0, s->geo.entries_n);
-        s->attachments = NULL;
+        child_forget_attachments(s);
         atomic_store_explicit(&open->users, 1, memory_order_relaxed); /* views and calls are the parent's */
     }
     if (registry.fork_word != NULL)
@@ -91,7 +101,7 @@ static void attachment_release_and_free(struct attachment *a)
     attach_release(a);
     atomic_store_explicit(&a->gone, true, memory_order_release);
     if (a->orphan)
-        free(a);
+        attach_free(a);
 }
 
 /* Under the registry's lock. */
@@ -119,16 +129,16 @@ void attachment_unref(struct attachment *a)
 static void thread_exit(void *unused)
 {
     (void)unused;
-    bool forked = mine.fork_id != registry_fork_id();
+    if (mine.fork_id != registry_fork_id())
+        mine.list = NULL; /* they were forgotten when the fork was noticed */
     pthread_mutex_lock(&registry.lock);
     for (struct attachment *a = mine.list, *next; a != NULL; a = next) {
         next = a->next_of_thread;
-        if (atomic_load_explicit(&a->gone, memory_order_acquire)) {
-            free(a);
-        } else if (!forked) { /* the parent's entries are not touched; their memory is a copy nobody needs */
-            a->orphan = true;
+        a->orphan = true;
+        if (atomic_load_explicit(&a->gone, memory_order_acquire))
+            attach_free(a);
+        else
             attachment_drop(a);
-        }
     }
     mine.list = mine.last = NULL;
     pthread_mutex_unlock(&registry.lock);
@@ -155,7 +165,7 @@ static void thread_prune(void)
         struct attachment *a = *at;
         if (atomic_load_explicit(&a->gone, memory_order_acquire)) {
             *at = a->next_of_thread;
-            free(a);
+            attach_free(a);
         } else {
             at = &a->next_of_thread;
         }
@@ -165,7 +175,7 @@ static void thread_prune(void)
 struct attachment *call_attachment(const struct call *call)
 {
     struct attachment *a = mine.last;
-    if (a != NULL && a->segment == call->segment && mine.fork_id == registry.fork_id &&
+    if (a != NULL && mine.fork_id == registry.fork_id && a->segment == call->segment &&
         !atomic_load_explicit(&a->gone, memory_order_relaxed))
         return a;
     if (mine.list == NULL)

@@ -510,7 +510,7 @@ int segfile_create(const char *name, const struct shoal_options *options, int *r
 
 static int judge_map(const struct name *name, int fd, const struct stat *st)
 {
-    struct segment_header header;
+    struct segment_header header = { 0 };
     int code = read_header(name, fd, st, &header);
     if (code == SHOAL_EOS || (code == 0 && header.magic == SEGMENT_MAGIC))
         return code;

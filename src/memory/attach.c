@@ -113,6 +113,17 @@ static void entry_sign(struct entry *e)
     store_relaxed_u64(&e->attached_ns, (uint64_t)os_wall_ns());
 }
 
+/* Settle what a dead predecessor left. */
+static void inherit(struct attachment *a)
+{
+    struct settle_count count = { 0 };
+    settle_entry(a, a->index, &count);
+    a->heir_aborted = count.aborted;
+    a->heir_completed = count.completed;
+    bump_relaxed_u64(&a->entry->reaped, a->heir);
+    bump_relaxed_u64(&a->entry->healed, count.aborted + count.completed);
+}
+
 int attach_take(struct segment *s, struct attachment **ret_attachment)
 {
     struct attachment *a = calloc(1, sizeof *a);
@@ -136,11 +147,10 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
     for (uint32_t i = 0; i < HAZARDS_N; i++) /* a dead predecessor's; both locks are held */
         store_release_u64(&a->entry->hazard[i], 0);
     store_release_u64(&a->entry->draining, 0);
+    a->heir = load_relaxed_u32(&a->entry->attached); /* relaxed: nobody else writes it now */
     store_seq_u32(&a->entry->attached, 1);
     entry_sign(a->entry);
-    struct settle_count count = { 0 };
-    settle_entry(a, index, &count);
-    bump_relaxed_u64(&a->entry->healed, count.aborted + count.completed);
+    inherit(a);
     attach_reap_unlock(s, index);
     pthread_mutex_lock(&s->lock);
     a->next = s->attachments;
@@ -171,13 +181,18 @@ void attach_release(struct attachment *a)
     bump_relaxed_u64(&a->entry->gets, a->gets);
     bump_relaxed_u64(&a->entry->hits, a->hits);
     store_seq_u32(&a->entry->attached, 0);
-    for (uint32_t i = 0; i < CLASSES_MAX; i++)
-        free(a->cache[i]);
     pthread_mutex_lock(&s->lock);
     attachment_unlink(s, a);
     os_unlock(s->own, life_byte(a->index));
     s->held[a->index] = 0;
     pthread_mutex_unlock(&s->lock);
+}
+
+void attach_free(struct attachment *a)
+{
+    for (uint32_t i = 0; i < CLASSES_MAX; i++)
+        free(a->cache[i]);
+    free(a);
 }
 
 uint64_t attach_generation(struct attachment *a)

@@ -53,6 +53,8 @@ struct attachment {
     uint64_t generation_next, generation_end;
     uint64_t full_sum, full_bytes; /* a search for so many bytes failed when activity stood at the sum */
     uint32_t gets, hits;           /* not yet in the entry */
+    uint32_t heir;                 /* 1: the index was a dead one's, settled when it was taken; not yet reported */
+    uint64_t heir_aborted, heir_completed;
     struct retired_block retired[RETIRED_N];
     struct block_cache *cache[CLASSES_MAX];
 };
@@ -67,8 +69,10 @@ int attach_open_locks(struct segment *segment);
 int attach_take(struct segment *segment, struct attachment **ret_attachment);
 
 /* Settle the own entry and give up its index.  Any thread of this process may do it, once nobody uses
- * the attachment.  The struct is freed by whoever owns it. */
+ * the attachment. */
 void attach_release(struct attachment *a);
+/* The memory, after that, or in a forked child that has no entry. */
+void attach_free(struct attachment *a);
 
 /* Is nobody alive behind this entry?  False when in doubt. */
 bool attach_is_dead(const struct segment *segment, uint32_t index);

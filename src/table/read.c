@@ -141,18 +141,11 @@ int read_key(const struct segment *s, struct attachment *a, const struct probe *
 
 #define HASH_PIECE 512u
 
-/* The hash of a key that may change under us; a piece at a time, because stacks may be small. */
-static uint64_t record_hash(const struct segment *s, const struct record *r)
+static uint64_t long_key_hash(const shared_u64 *words, uint64_t n, uint64_t seed)
 {
     uint8_t piece[HASH_PIECE];
-    const shared_u64 *words = r->words + r->key_at;
-    uint64_t n = r->key_bytes;
-    if (n <= HASH_PIECE) {
-        record_copy_out(words, piece, n);
-        return hash_bytes(piece, n, s->geo.seed);
-    }
-    XXH3_state_t state;
-    (void)XXH3_64bits_reset_withSeed(&state, s->geo.seed);
+    XXH3_state_t state = { .seed = 0 };
+    (void)XXH3_64bits_reset_withSeed(&state, seed);
     for (; n > 0; words += HASH_PIECE / 8) {
         uint64_t part = n < HASH_PIECE ? n : HASH_PIECE;
         record_copy_out(words, piece, part);
@@ -160,6 +153,17 @@ static uint64_t record_hash(const struct segment *s, const struct record *r)
         n -= part;
     }
     return XXH3_64bits_digest(&state);
+}
+
+/* The hash of a key that may change under us; a piece at a time, because stacks may be small. */
+static uint64_t record_hash(const struct segment *s, const struct record *r)
+{
+    uint8_t piece[HASH_PIECE];
+    const shared_u64 *words = r->words + r->key_at;
+    if (r->key_bytes > HASH_PIECE)
+        return long_key_hash(words, r->key_bytes, s->geo.seed);
+    record_copy_out(words, piece, r->key_bytes);
+    return hash_bytes(piece, r->key_bytes, s->geo.seed);
 }
 
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)

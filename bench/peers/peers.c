@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of peers.  A new driver is declared in peers.h, listed here, and built in meson.build.
+ */
+#include "peers.h"
+
+#include <stddef.h>
+
+#ifdef PEER_SHOAL
+#define SHOAL_DRIVER &driver_shoal
+#else
+#define SHOAL_DRIVER NULL
+#endif
+#ifdef PEER_BOOST
+#define BOOST_DRIVER &driver_boost_interprocess
+#else
+#define BOOST_DRIVER NULL
+#endif
+#ifdef PEER_LMDB
+#define LMDB_DRIVER &driver_lmdb
+#else
+#define LMDB_DRIVER NULL
+#endif
+#ifdef PEER_CDS_LFHT
+#define CDS_LFHT_DRIVER &driver_cds_lfht
+#define CDS_LFHT_QSBR_DRIVER &driver_cds_lfht_qsbr
+#else
+#define CDS_LFHT_DRIVER NULL
+#define CDS_LFHT_QSBR_DRIVER NULL
+#endif
+
+const struct peer peers[PEERS_N] = {
+    { SHOAL_DRIVER, "shoal", NULL },
+    { BOOST_DRIVER, "boost_interprocess", "libboost-dev g++ libxxhash-dev" },
+    { LMDB_DRIVER, "lmdb", "liblmdb-dev" },
+    { CDS_LFHT_DRIVER, "cds_lfht", "liburcu-dev libxxhash-dev" },
+    { CDS_LFHT_QSBR_DRIVER, "cds_lfht_qsbr", "liburcu-dev libxxhash-dev" },
+};

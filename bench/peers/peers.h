@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The drivers there are.  Which of them are linked is the build's choice (peers.c).
+ */
+#ifndef SHOAL_BENCH_PEERS_H
+#define SHOAL_BENCH_PEERS_H
+
+#include "../driver.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+extern const struct driver driver_shoal;
+extern const struct driver driver_boost_interprocess;
+extern const struct driver driver_lmdb;
+extern const struct driver driver_cds_lfht;
+extern const struct driver driver_cds_lfht_qsbr;
+
+struct peer {
+    const struct driver *driver; /* NULL: left out of this build */
+    const char *name;
+    const char *package; /* the Debian package that brings it; NULL where none is needed */
+};
+
+#define PEERS_N 5
+extern const struct peer peers[PEERS_N];
+
+#ifdef __cplusplus
+}
+#endif
+#endif

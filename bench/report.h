@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Tables for people, CSV for programs.
+ */
+#ifndef SHOAL_BENCH_REPORT_H
+#define SHOAL_BENCH_REPORT_H
+
+#include <stdio.h>
+
+#include "results.h"
+
+const char *report_group(enum driver_group group); /* "same-contract" ... */
+
+/* The head of a CSV: facts of machine, plan and peers as comment lines, then the names of the columns. */
+void report_csv_head(FILE *out, const struct plan *plan, const char *const *facts, unsigned facts_n);
+/* One session: a line per workload and one for the memory, or one with the error. */
+void report_csv_session(FILE *out, const struct plan *plan, unsigned round, struct cell cell,
+                        const struct session_result *session);
+
+/* All cells: median, min, max and Shoal's ratio; then the lines
+ *   ratio GROUP WORKLOAD KEYS WORKERS PEER X.XX [tie]
+ * of Shoal's operations per second over those of the best peer of the group. */
+void report_tables(FILE *out, const struct results *results);
+void report_ratios(FILE *out, const struct results *results);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a run measures: the plan, every round's figures, and what is made of them.
+ */
+#ifndef SHOAL_BENCH_RESULTS_H
+#define SHOAL_BENCH_RESULTS_H
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "driver.h"
+#include "session.h"
+#include "workloads.h"
+
+#define PLAN_LIST_MAX 8u
+#define PLAN_DRIVERS_MAX 32u
+#define PLAN_ROUNDS_MAX 99u
+
+struct plan {
+    const struct driver *drivers[PLAN_DRIVERS_MAX];
+    unsigned drivers_n;
+    uint64_t keys[PLAN_LIST_MAX], workers[PLAN_LIST_MAX];
+    unsigned keys_n, workers_n;
+    size_t key_bytes, value_bytes;
+    unsigned rounds;
+    double seconds; /* per timed workload */
+    double limit;   /* no new round that would end later than this many seconds; 0 = none */
+    uint8_t chosen[WORKLOADS_N];
+};
+
+/* Which figure: an index into each list of the plan.  METRIC_BYTES stands beside the workloads. */
+#define METRIC_BYTES WORKLOADS_N
+#define METRICS_N (WORKLOADS_N + 1u)
+struct cell {
+    unsigned keys, workers, driver, metric;
+};
+
+struct results {
+    const struct plan *plan;
+    double *figure;  /* operations per second, or bytes per entry; NaN = not measured */
+    unsigned rounds; /* complete or begun */
+};
+
+/* 0, or -1 without memory. */
+int results_make(const struct plan *plan, struct results *ret_results);
+void results_free(struct results *results);
+void results_add(struct results *results, unsigned round, struct cell cell, const struct session_result *session);
+
+/* Over the rounds that have a figure; n == 0: none has. */
+struct spread {
+    unsigned n;
+    double median, min, max;
+};
+struct spread results_spread(const struct results *results, struct cell cell);
+
+/* The cell's driver against another one: the ratio of the medians.  *ret_tie = the rounds in which both were
+ * measured do not all agree who is faster (with five rounds, equal peers agree by chance once in 16 times).
+ * NaN where either has no figure. */
+double results_ratio(const struct results *results, struct cell cell, unsigned against, int *ret_tie);
+
+/* The fastest driver of a group by median, or -1. */
+int results_best(const struct results *results, struct cell cell, enum driver_group group);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The workloads, one loop for all drivers.
+ *
+ * A workload is a function that does CHUNK operations; the loop around it looks at the clock between chunks,
+ * so that the clock costs less than half a nanosecond per operation.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "workloads.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* clock_gettime takes about 25 ns.  Several batches fit, exactly. */
+#define CHUNK 64u
+_Static_assert(CHUNK % DRIVER_BATCH == 0, "a chunk holds whole batches");
+
+const struct workload workloads[WORKLOADS_N] = {
+    { "insert", WORKLOAD_INSERT, KEYSET_PRESENT, 0, 1 },   /* fill */
+    { "get_hit", WORKLOAD_GET, KEYSET_UNIFORM, 100, 1 },   /* all keys alike */
+    { "get_zipf", WORKLOAD_GET, KEYSET_ZIPF, 100, 0 },     /* some keys often */
+    { "get_miss", WORKLOAD_GET, KEYSET_ABSENT, 100, 1 },   /* absent keys */
+    { "batch32", WORKLOAD_BATCH, KEYSET_UNIFORM, 100, 1 }, /* many in one call */
+    { "put", WORKLOAD_MIX, KEYSET_UNIFORM, 0, 1 },         /* replace */
+    { "mix95", WORKLOAD_MIX, KEYSET_ZIPF, 95, 1 },         /* read mostly */
+    { "mix50", WORKLOAD_MIX, KEYSET_ZIPF, 50, 1 },         /* half and half */
+    { "churn", WORKLOAD_CHURN, KEYSET_PRESENT, 0, 0 },     /* delete and insert */
+};
+
+int workload_find(const char *name)
+{
+    for (int i = 0; i < WORKLOADS_N; i++)
+        if (strcmp(workloads[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+int64_t workload_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* -- A worker -------------------------------------------------------------------- */
+
+int worker_init(struct worker *worker, const struct driver *driver, void *handle, const struct keyset *set,
+                unsigned index, unsigned workers_n)
+{
+    *worker = (struct worker){
+        .driver = driver, .handle = handle, .set = set, .index = index, .workers_n = workers_n, .version = index
+    };
+    for (int order = 0; order < KEYSET_ORDERS; order++) /* far apart, so that workers do not follow each other */
+        worker->at[order] = set->order[order].n * index / workers_n;
+    worker->coin = KEYSET_COINS * (uint64_t)index / workers_n;
+    worker->stride = (set->value_bytes + 63) / 64 * 64;
+    worker->values = aligned_alloc(64, worker->stride * DRIVER_BATCH);
+    if (!worker->values)
+        return driver_fail("no memory for value buffers");
+    memset(worker->values, 0, worker->stride * DRIVER_BATCH);
+    for (size_t i = 0; i < DRIVER_BATCH; i++)
+        worker->results[i] =
+            (struct driver_result){ .buf = worker->values + i * worker->stride, .buf_bytes = set->value_bytes };
+    return 0;
+}
+
+void worker_done(struct worker *worker)
+{
+    free(worker->values);
+    worker->values = NULL;
+}
+
+static inline const char *next_key(struct worker *worker, enum keyset_order order)
+{
+    const struct keyset_stream *stream = &worker->set->order[order];
+    uint64_t at = worker->at[order];
+    worker->at[order] = at + 1 == stream->n ? 0 : at + 1;
+    return stream->keys + at * worker->set->key_bytes;
+}
+
+static const char *key_at(const struct worker *worker, enum keyset_order order, uint64_t index)
+{
+    return worker->set->order[order].keys + index * worker->set->key_bytes;
+}
+
+/* -- Checks ---------------------------------------------------------------------- */
+
+static int wrong_answer(const char *call, int wanted, int got)
+{
+    if (got < 0)
+        return DRIVER_FAILED; /* the driver left its own text */
+    return driver_fail("%s answered %d, not %d", call, got, wanted);
+}
+
+static int check_value(const struct worker *worker, const char *key, const char *buf, size_t bytes)
+{
+    if (bytes != worker->set->value_bytes)
+        return driver_fail("a value of %zu bytes came back with %zu", worker->set->value_bytes, bytes);
+    if (!keyset_value_ok(key, buf, bytes))
+        return driver_fail("a value is torn or of another key");
+    return 0;
+}
+
+/* -- Operations ------------------------------------------------------------------ */
+
+static inline int get_present(struct worker *worker, const char *key)
+{
+    size_t bytes = 0;
+    const struct driver_result *first = &worker->results[0];
+    int code = worker->driver->get(worker->handle, key, worker->set->key_bytes, first->buf, first->buf_bytes, &bytes);
+    if (code != DRIVER_OK)
+        return wrong_answer("get of a present key", DRIVER_OK, code);
+    return check_value(worker, key, first->buf, bytes);
+}
+
+static inline int get_absent(struct worker *worker, const char *key)
+{
+    size_t bytes = 0;
+    const struct driver_result *first = &worker->results[0];
+    int code = worker->driver->get(worker->handle, key, worker->set->key_bytes, first->buf, first->buf_bytes, &bytes);
+    return code == DRIVER_MISSING ? 0 : wrong_answer("get of an absent key", DRIVER_MISSING, code);
+}
+
+static inline void next_value(struct worker *worker, const char *key)
+{
+    worker->version += worker->workers_n;
+    keyset_value(key, worker->version, worker->values, worker->set->value_bytes);
+}
+
+static inline int put(struct worker *worker, const char *key)
+{
+    next_value(worker, key);
+    int code =
+        worker->driver->put(worker->handle, key, worker->set->key_bytes, worker->values, worker->set->value_bytes);
+    return code == DRIVER_OK ? 0 : wrong_answer("put", DRIVER_OK, code);
+}
+
+static inline int insert(struct worker *worker, const char *key)
+{
+    next_value(worker, key);
+    int code =
+        worker->driver->insert(worker->handle, key, worker->set->key_bytes, worker->values, worker->set->value_bytes);
+    return code == DRIVER_OK ? 0 : wrong_answer("insert of a new key", DRIVER_OK, code);
+}
+
+/* -- Chunks ---------------------------------------------------------------------- */
+
+typedef int chunk_fn(struct worker *worker, const struct workload *workload);
+
+static int chunk_get(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < CHUNK; i++)
+        if (get_present(worker, next_key(worker, workload->order)) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}
+
+static int chunk_miss(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < CHUNK; i++)
+        if (get_absent(worker, next_key(worker, workload->order)) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}
+
+static int batch(struct worker *worker, const struct workload *workload)
+{
+    struct driver_key keys[DRIVER_BATCH];
+    for (unsigned i = 0; i < DRIVER_BATCH; i++) {
+        keys[i] = (struct driver_key){ next_key(worker, workload->order), worker->set->key_bytes };
+        worker->results[i].code = DRIVER_FAILED; /* an answer that is not set is seen */
+    }
+    int code = worker->driver->get_many(worker->handle, keys, DRIVER_BATCH, worker->results);
+    if (code != DRIVER_OK)
+        return wrong_answer("get_many", DRIVER_OK, code);
+    for (unsigned i = 0; i < DRIVER_BATCH; i++) {
+        const struct driver_result *result = &worker->results[i];
+        if (result->code != DRIVER_OK)
+            return driver_fail("get_many answered %d for a present key", result->code);
+        if (check_value(worker, keys[i].key, result->buf, result->bytes) != 0)
+            return DRIVER_FAILED;
+    }
+    return 0;
+}
+
+static int chunk_batch(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < CHUNK / DRIVER_BATCH; i++)
+        if (batch(worker, workload) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}
+
+static int chunk_mix(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < CHUNK; i++) {
+        const char *key = next_key(worker, workload->order);
+        int read = worker->set->coins[worker->coin++ % KEYSET_COINS] < workload->reads_percent;
+        if ((read ? get_present(worker, key) : put(worker, key)) != 0)
+            return DRIVER_FAILED;
+    }
+    return 0;
+}
+
+/* Each worker goes through its own share of the keys, replacing present ones by absent ones; at the end of
+ * the share the two change places.  Deleting comes first, so the table never holds more than its keys. */
+static int chunk_churn(struct worker *worker, const struct workload *workload)
+{
+    (void)workload;
+    uint64_t first = worker->set->keys_n * worker->index / worker->workers_n;
+    uint64_t share = worker->set->keys_n * (worker->index + 1) / worker->workers_n - first;
+    for (unsigned i = 0; i < CHUNK / 2; i++, worker->churned++) {
+        uint64_t index = first + worker->churned % share;
+        int back = (worker->churned / share) % 2 != 0;
+        const char *old = key_at(worker, back ? KEYSET_ABSENT : KEYSET_PRESENT, index);
+        const char *new = key_at(worker, back ? KEYSET_PRESENT : KEYSET_ABSENT, index);
+        int code = worker->driver->del(worker->handle, old, worker->set->key_bytes);
+        if (code != DRIVER_OK)
+            return wrong_answer("delete of a present key", DRIVER_OK, code);
+        if (insert(worker, new) != 0)
+            return DRIVER_FAILED;
+    }
+    return 0;
+}
+
+/* -- Running --------------------------------------------------------------------- */
+
+static chunk_fn *chunk_of(const struct worker *worker, const struct workload *workload)
+{
+    switch (workload->kind) {
+    case WORKLOAD_BATCH:
+        return worker->driver->get_many ? chunk_batch : chunk_get;
+    case WORKLOAD_MIX:
+        return chunk_mix;
+    case WORKLOAD_CHURN:
+        return chunk_churn;
+    default:
+        return workload->order == KEYSET_ABSENT ? chunk_miss : chunk_get;
+    }
+}
+
+/* Each worker inserts its own share. */
+static int run_insert(struct worker *worker, struct tally *ret_tally)
+{
+    uint64_t from = worker->set->keys_n * worker->index / worker->workers_n;
+    uint64_t to = worker->set->keys_n * (worker->index + 1) / worker->workers_n;
+    ret_tally->start_ns = workload_clock_ns();
+    for (uint64_t i = from; i < to; i++)
+        if (insert(worker, key_at(worker, KEYSET_PRESENT, i)) != 0)
+            return DRIVER_FAILED;
+    ret_tally->end_ns = workload_clock_ns();
+    ret_tally->ops = to - from;
+    return 0;
+}
+
+int workload_run(struct worker *worker, const struct workload *workload, double seconds, struct tally *ret_tally)
+{
+    if (workload->kind == WORKLOAD_INSERT)
+        return run_insert(worker, ret_tally);
+    chunk_fn *chunk = chunk_of(worker, workload);
+    int64_t start = workload_clock_ns(), now;
+    int64_t deadline = start + (int64_t)(seconds * 1e9);
+    uint64_t ops = 0;
+    do {
+        if (chunk(worker, workload) != 0)
+            return DRIVER_FAILED;
+        ops += CHUNK;
+        now = workload_clock_ns();
+    } while (now < deadline);
+    *ret_tally = (struct tally){ .ops = ops, .start_ns = start, .end_ns = now };
+    return 0;
+}
+
+int workload_warm(struct worker *worker)
+{
+    for (uint64_t i = 0; i < worker->set->keys_n; i++)
+        if (get_present(worker, key_at(worker, KEYSET_PRESENT, i)) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The workloads, one loop for all drivers.
+ */
+#ifndef SHOAL_BENCH_WORKLOADS_H
+#define SHOAL_BENCH_WORKLOADS_H
+
+#include <stdint.h>
+
+#include "driver.h"
+#include "keyset.h"
+
+enum workload_kind {
+    WORKLOAD_INSERT, /* fill the empty table; by count, not by time */
+    WORKLOAD_GET,
+    WORKLOAD_BATCH, /* get_many of DRIVER_BATCH keys */
+    WORKLOAD_MIX,   /* reads_percent gets, the rest puts */
+    WORKLOAD_CHURN  /* delete one, insert one */
+};
+
+struct workload {
+    const char *name;
+    enum workload_kind kind;
+    enum keyset_order order; /* from which stream the keys come; not looked at by INSERT and CHURN */
+    unsigned reads_percent;  /* MIX */
+    int by_default;
+};
+
+/* In the order in which a session runs them; INSERT is first, CHURN last, because it replaces the keys. */
+#define WORKLOADS_N 9
+extern const struct workload workloads[WORKLOADS_N];
+
+/* The workload of that name, or -1. */
+int workload_find(const char *name);
+
+/* One worker of a session: its handle and its place in the streams. */
+struct worker {
+    const struct driver *driver;
+    void *handle;
+    const struct keyset *set;
+    unsigned index, workers_n;
+    uint32_t version; /* of the last value written; workers count in steps, so they never write alike */
+    uint64_t at[KEYSET_ORDERS];
+    uint64_t coin;
+    uint64_t churned; /* keys replaced so far */
+    char *values;     /* DRIVER_BATCH value buffers, the first also for single calls */
+    size_t stride;    /* between two of them */
+    struct driver_result results[DRIVER_BATCH];
+};
+
+/* What a worker did in one workload, by CLOCK_MONOTONIC. */
+struct tally {
+    uint64_t ops; /* keys, not calls */
+    int64_t start_ns, end_ns;
+};
+
+/* 0, or DRIVER_FAILED without memory. */
+int worker_init(struct worker *worker, const struct driver *driver, void *handle, const struct keyset *set,
+                unsigned index, unsigned workers_n);
+void worker_done(struct worker *worker);
+
+/* Run a workload: INSERT to its end, the others for ret_tally->end_ns >= start + seconds.  Every value read is
+ * compared, every answer checked.  0 or DRIVER_FAILED with driver_fail_text(). */
+int workload_run(struct worker *worker, const struct workload *workload, double seconds, struct tally *ret_tally);
+
+/* Read every key of the table once, untimed: proves that all are there, and maps the pages into this worker,
+ * so that the timed part measures the table and not its page faults.  As workload_run. */
+int workload_warm(struct worker *worker);
+
+int64_t workload_clock_ns(void);
+
+#endif
