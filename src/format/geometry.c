@@ -225,7 +225,7 @@ static int options_check(const struct shoal_options *o)
         return error_set(SHOAL_EINVAL, "options.max_threads: %u, at most %u", o->max_threads, ENTRIES_MAX);
     if (o->mode & ~0666u)
         return error_set(SHOAL_EINVAL, "options.mode: 0%o has bits beyond 0666", o->mode);
-    if (o->gid < -1 || o->gid > UINT32_MAX)
+    if (o->gid < -1 || o->gid >= UINT32_MAX)
         return error_set(SHOAL_EINVAL, "options.gid: %lld is not a group", (long long)o->gid);
     if (o->max_key_bytes > SHOAL_KEY_MAX)
         return error_set(SHOAL_EINVAL, "options.max_key_bytes: %llu, at most 65535", (unsigned long long)o->max_key_bytes);

@@ -45,7 +45,8 @@ struct attachment {
     uint32_t sweep_at, sweep_block; /* where the sweep goes on */
     uint32_t claim_at;  /* where the search for unused spans begins */
     uint32_t avoid_at, avoid_n; /* spans that are being emptied for a run: not to be claimed now */
-    uint32_t retired_n; /* named and RETIRED, or about to be */
+    uint64_t retired_free; /* bit i: retired[i] is unused */
+    uint32_t retired_n;    /* the others: named and RETIRED, or about to be */
     uint32_t retired_trigger;
     uint32_t entry_users; /* the thread, and each view; under the registry's lock */
     _Atomic uint32_t views; /* bits of view hazards in use; set by the thread, cleared by any */

@@ -13,24 +13,24 @@ static uint64_t garbage_limit(const struct attachment *a)
     return a->segment->geo.heap_bytes / GARBAGE_SHARE / segment_entries_used(a->segment);
 }
 
-static uint32_t list_find_room(const struct attachment *a)
+static_assert(RETIRED_N == 64, "one bit each");
+
+static void list_set(struct attachment *a, uint32_t i, const struct block_place *place, uint64_t h)
 {
-    for (uint32_t i = 0; i < RETIRED_N; i++)
-        if (a->retired[i].block == 0)
-            return i;
-    return RETIRE_NONE;
+    a->retired[i] = (struct retired_block){ place->block, h, place->span_word, place->bytes };
+    a->retired_free &= ~((uint64_t)1 << i);
+    a->retired_n++;
+    a->retired_bytes += place->bytes;
 }
 
 uint32_t retire_name(struct attachment *a, const struct block_place *place)
 {
     if (a->retired_n == RETIRED_N)
         retire_reclaim(a);
-    uint32_t i = list_find_room(a);
-    if (i == RETIRE_NONE)
-        return i;
-    a->retired[i] = (struct retired_block){ place->block, 0, place->span_word, place->bytes };
-    a->retired_n++;
-    a->retired_bytes += place->bytes;
+    if (a->retired_free == 0)
+        return RETIRE_NONE;
+    uint32_t i = (uint32_t)__builtin_ctzll(a->retired_free);
+    list_set(a, i, place, 0);
     store_release_u64(&a->entry->retired[i], place->block); /* [entry-names] */
     return i;
 }
@@ -41,7 +41,7 @@ void retire_unname(struct attachment *a, uint32_t i)
         return;
     a->retired_bytes -= a->retired[i].bytes;
     a->retired_n--;
-    a->retired[i].block = 0;
+    a->retired_free |= (uint64_t)1 << i;
     store_release_u64(&a->entry->retired[i], 0);
 }
 
@@ -119,9 +119,11 @@ void retire_reclaim(struct attachment *a)
 {
     struct hazard_set set = { 0 };
     if (hazard_collect(a, &set)) {
-        for (uint32_t i = 0; i < RETIRED_N; i++)
-            if (a->retired[i].block != 0 && a->retired[i].h != 0)
+        for (uint64_t used = ~a->retired_free; used != 0; used &= used - 1) {
+            uint32_t i = (uint32_t)__builtin_ctzll(used);
+            if (a->retired[i].h != 0) /* else it is only named so far */
                 list_free(a, i, &set);
+        }
         hazard_clear(a, HAZARD_GUARD);
     }
     hazard_set_free(&set);
@@ -132,6 +134,7 @@ void retire_reclaim(struct attachment *a)
 void retire_inherit(struct attachment *a)
 {
     const struct segment *s = a->segment;
+    a->retired_free = ~(uint64_t)0;
     a->retired_n = 0;
     a->retired_bytes = 0;
     a->retired_trigger = RECLAIM_AT;
@@ -140,11 +143,8 @@ void retire_inherit(struct attachment *a)
         struct block_place place;
         if (block != 0 && segment_locate(s, block, &place) && hazard_guard_span(a, place.span_i, place.span_word))
             h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-        a->retired[i].block = 0;
         if (h_state(h) == BLOCK_RETIRED && h_owner(h) == a->index) {
-            a->retired[i] = (struct retired_block){ block, h, place.span_word, place.bytes };
-            a->retired_n++;
-            a->retired_bytes += place.bytes;
+            list_set(a, i, &place, h);
         } else {
             store_release_u64(&a->entry->retired[i], 0);
         }
