@@ -168,10 +168,10 @@ static void span_unseal(struct attachment *a, uint32_t span_i, uint64_t word)
     for (uint32_t i = 0; i < n; i++) {
         uint64_t block = segment_block_at(s, span_i, class_i, i);
         uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-        if (h_state(h) == BLOCK_SEALED &&
-            cas_u64(segment_block(s, block), h, h_pack(h_generation(h), 0, BLOCK_FREE)) && /* [block-state] */
-            segment_locate(s, block, &place))
-            heap_publish(s, &place);
+        bool sealed = h_state(h) == BLOCK_SEALED &&
+                      cas_u64(segment_block(s, block), h, h_pack(h_generation(h), 0, BLOCK_FREE)); /* [block-state] */
+        if ((sealed || h_state(h) == BLOCK_FREE) && segment_locate(s, block, &place) && !heap_is_published(s, &place))
+            heap_publish(s, &place); /* the hint may have been lost while takers were turned away */
     }
 }
 

@@ -46,10 +46,15 @@ void heap_publish(const struct segment *s, const struct block_place *p)
     hint_set(s, p->class_i, p->span_i);
 }
 
+static bool hint_is_set(const struct segment *s, uint32_t class_i, uint32_t span_i)
+{
+    return class_i == s->classes.n || (load_relaxed_u64(hint_word(s, class_i, span_i)) >> (span_i % 64) & 1) != 0; /* [hint] */
+}
+
 bool heap_is_published(const struct segment *s, const struct block_place *p)
 {
     uint64_t word = load_relaxed_u64(bitmap_word(s, p->span_i, p->class_i, p->index / 64)); /* [hint] */
-    return (word >> (p->index % 64) & 1) != 0;
+    return (word >> (p->index % 64) & 1) != 0 && hint_is_set(s, p->class_i, p->span_i);
 }
 
 uint32_t heap_published_n(const struct segment *s, uint32_t span_i, uint32_t class_i)
@@ -140,6 +145,24 @@ static bool cache_fill_from_span(struct attachment *a, struct block_cache *cache
     return cache->n > 0;
 }
 
+/* The span seems to have nothing: say so, and look again, because somebody may have freed in between (and
+ * a death in between loses the hint until a sweep).  One that is being emptied keeps its hint: it may be
+ * called off. */
+static bool cache_fill_or_unhint(struct attachment *a, struct block_cache *cache, uint32_t class_i, uint32_t span_i)
+{
+    const struct segment *s = a->segment;
+    shared_u64 *hint = hint_word(s, class_i, span_i);
+    uint64_t bit = (uint64_t)1 << (span_i % 64), word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    if (span_state(word) == SPAN_DRAIN && span_class(word) == class_i)
+        return false;
+    (void)fetch_and_u64(hint, ~bit);
+    word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    bool filled = cache_fill_from_span(a, cache, class_i, span_i);
+    if (filled || (span_state(word) == SPAN_DRAIN && span_class(word) == class_i))
+        (void)fetch_or_u64(hint, bit);
+    return filled;
+}
+
 /* Find a span of the class that is said to have free blocks. */
 static bool cache_fill(struct attachment *a, struct block_cache *cache, uint32_t class_i)
 {
@@ -148,23 +171,15 @@ static bool cache_fill(struct attachment *a, struct block_cache *cache, uint32_t
     uint64_t first = cache->span_at / 64 % words;
     for (uint64_t k = 0; k <= words; k++) {
         uint32_t base = (uint32_t)((first + k) % words) * 64;
-        shared_u64 *hint = hint_word(s, class_i, base);
-        uint64_t bits = load_relaxed_u64(hint); /* [hint] */
+        uint64_t bits = load_relaxed_u64(hint_word(s, class_i, base)); /* [hint] */
         if (k == 0)
             bits &= ~(uint64_t)0 << (cache->span_at % 64);
         for (; bits != 0; bits &= bits - 1) {
             uint32_t span_i = base + (uint32_t)__builtin_ctzll(bits);
-            uint64_t bit = (uint64_t)1 << (span_i % 64);
             if (span_i >= s->geo.spans_n)
                 break;
-            if (cache_fill_from_span(a, cache, class_i, span_i)) {
-                cache->span_at = span_i;
-                return true;
-            }
-            /* Empty: say so, and look again, because somebody may have freed in between. */
-            (void)fetch_and_u64(hint, ~bit);
-            if (cache_fill_from_span(a, cache, class_i, span_i)) {
-                (void)fetch_or_u64(hint, bit);
+            if (cache_fill_from_span(a, cache, class_i, span_i) ||
+                cache_fill_or_unhint(a, cache, class_i, span_i)) {
                 cache->span_at = span_i;
                 return true;
             }
