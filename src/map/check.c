@@ -246,12 +246,12 @@ int shoal_check(struct shoal *map, struct shoal_report *ret_report)
     c->segment = call.segment;
     c->report = &report;
     uint64_t print = count_fingerprint(c->segment), activity = settle_activity(c->segment);
-    bool pending = count_is_pending(c->segment);
+    bool at_rest = count_is_at_rest(c->segment);
     rc = check_slots(c);
     if (rc == 0)
         check_spans(c);
     report.counted = (uint64_t)count_sum(c->segment);
-    report.quiet = !pending && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
+    report.quiet = at_rest && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
                    report.slots_tentative == 0 && report.blocks_owned == 0 && report.unreferenced == 0;
     if (rc == 0 && report.quiet)
         check_counts(c);

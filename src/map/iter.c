@@ -108,12 +108,12 @@ void shoal_iter_close(struct shoal_iter *it)
 
 /* -- Count -------------------------------------------------------------------------------------------------- */
 
-/* The sum held at one instant if no counter moved between two looks and none was pending. */
+/* The sum held at one instant if no counter moved between two looks and nobody was about to move one. */
 static bool count_stands_still(const struct segment *s, uint64_t *ret_n)
 {
     uint64_t before = count_fingerprint(s);
     int64_t n = count_sum(s);
-    bool still = !count_is_pending(s) && count_fingerprint(s) == before;
+    bool still = count_is_at_rest(s) && count_fingerprint(s) == before;
     *ret_n = n < 0 ? 0 : (uint64_t)n;
     return still;
 }
@@ -144,7 +144,7 @@ int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exa
     if (!exact && (flags & SHOAL_EXACT)) {
         uint64_t before = count_fingerprint(call.segment);
         *ret_n = count_walk(call.segment);
-        exact = !count_is_pending(call.segment) && count_fingerprint(call.segment) == before;
+        exact = count_is_at_rest(call.segment) && count_fingerprint(call.segment) == before;
     }
     if (ret_exact != NULL)
         *ret_exact = exact;

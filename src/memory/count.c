@@ -80,13 +80,36 @@ int64_t count_sum(const struct segment *s)
     return sum;
 }
 
-bool count_is_pending(const struct segment *s)
+/* A block that is named for retirement but not retired: its unlinking is under way, or was not counted. */
+static bool is_being_unlinked(const struct segment *s, uint64_t block)
+{
+    struct block_place place;
+    return block != 0 && segment_locate(s, block, &place) &&
+           h_holds_record(load_acquire_u64(segment_block(s, block))); /* [block-state] */
+}
+
+static bool entry_is_at_rest(const struct segment *s, const struct entry *e)
+{
+    if ((load_acquire_u64(&e->counter) & COUNTER_PENDING_MASK) != 0) /* [counter] */
+        return false;
+    if (load_acquire_u32(&e->attached) == 0)
+        return true;
+    for (uint32_t i = 0; i < OWNED_N; i++)
+        if (load_acquire_u64(&e->owned[i]) != 0) /* [entry-names] */
+            return false;
+    for (uint32_t i = 0; i < RETIRED_N; i++)
+        if (is_being_unlinked(s, load_acquire_u64(&e->retired[i]))) /* [entry-names] */
+            return false;
+    return true;
+}
+
+bool count_is_at_rest(const struct segment *s)
 {
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++)
-        if ((load_acquire_u64(&s->entries[i].counter) & COUNTER_PENDING_MASK) != 0) /* [counter] */
-            return true;
-    return false;
+        if (!entry_is_at_rest(s, &s->entries[i]))
+            return false;
+    return true;
 }
 
 uint64_t count_fingerprint(const struct segment *s)

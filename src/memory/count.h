@@ -31,6 +31,8 @@ void count_settle(struct attachment *a, struct entry *e);
 /* Changes whenever any counter changes. */
 uint64_t count_fingerprint(const struct segment *s);
 int64_t count_sum(const struct segment *s);
-bool count_is_pending(const struct segment *s);
+/* Is nobody between the CAS on a slot and the count of it?  By what the entries name, so a process that was
+ * stopped there shows too. */
+bool count_is_at_rest(const struct segment *s);
 
 #endif

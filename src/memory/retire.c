@@ -10,7 +10,8 @@
 
 static uint64_t garbage_limit(const struct attachment *a)
 {
-    return a->segment->geo.heap_bytes / GARBAGE_SHARE / segment_entries_used(a->segment);
+    uint32_t used = segment_entries_used(a->segment); /* a word of the segment: it may have been scribbled on */
+    return a->segment->geo.heap_bytes / GARBAGE_SHARE / (used > a->index ? used : a->index + 1);
 }
 
 static_assert(RETIRED_N == 64, "one bit each");
