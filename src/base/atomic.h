@@ -57,6 +57,13 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where);
 #define ATOMIC_POINT(kind, p) ((void)0)
 #endif
 
+/* A planted fault: a ThreadSanitizer job that does not find it proves nothing. */
+#ifdef SHOAL_PLANT_RELAXED_SLOT
+#define ATOMIC_CAS_ORDER memory_order_relaxed
+#else
+#define ATOMIC_CAS_ORDER memory_order_seq_cst
+#endif
+
 /* A load does not change what a read-only mapping holds; C11 wants the cast. */
 #define ATOMIC_DEFINE(name, type, shared)                                                                   \
     static inline type load_relaxed_##name(const shared *p)                                                 \
@@ -93,8 +100,8 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where);
     static inline bool cas_##name(shared *p, type expected, type desired)                                   \
     {                                                                                                       \
         ATOMIC_POINT(POINT_CAS, p);                                                                         \
-        return atomic_compare_exchange_strong_explicit(p, &expected, desired, memory_order_seq_cst,         \
-                                                       memory_order_seq_cst);                               \
+        return atomic_compare_exchange_strong_explicit(p, &expected, desired, ATOMIC_CAS_ORDER,             \
+                                                       ATOMIC_CAS_ORDER);                                   \
     }                                                                                                       \
     static inline type fetch_add_##name(shared *p, type v)                                                  \
     {                                                                                                       \

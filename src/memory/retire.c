@@ -8,10 +8,11 @@
 #define RECLAIM_AGAIN 16u /* and for this many more than were left pinned */
 #define GARBAGE_SHARE 64u /* all attachments together keep at most 1/64 of the heap back, beside pins */
 
+/* Shares of 1/2, 1/6, 1/12, ... by index add up to 1, however many attach, and when. */
 static uint64_t garbage_limit(const struct attachment *a)
 {
-    uint32_t used = segment_entries_used(a->segment); /* a word of the segment: it may have been scribbled on */
-    return a->segment->geo.heap_bytes / GARBAGE_SHARE / (used > a->index ? used : a->index + 1);
+    uint64_t n = (uint64_t)a->index + 1;
+    return a->segment->geo.heap_bytes / GARBAGE_SHARE / (n * (n + 1));
 }
 
 static_assert(RETIRED_N == 64, "one bit each");
@@ -24,12 +25,22 @@ static void list_set(struct attachment *a, uint32_t i, const struct block_place 
     a->retired_bytes += place->bytes;
 }
 
+/* The list is full of pinned blocks: let go of one that is RETIRED already, for any sweep to find.  At most
+ * the operation's and an evacuation's are not. */
+static void list_forget_one(struct attachment *a)
+{
+    uint32_t i = a->retired_forget++ % RETIRED_N;
+    while (a->retired[i].h == 0)
+        i = (i + 1) % RETIRED_N;
+    retire_unname(a, i);
+}
+
 uint32_t retire_name(struct attachment *a, const struct block_place *place)
 {
-    if (a->retired_n == RETIRED_N)
+    if (a->retired_free == 0)
         retire_reclaim(a);
     if (a->retired_free == 0)
-        return RETIRE_NONE;
+        list_forget_one(a);
     uint32_t i = (uint32_t)__builtin_ctzll(a->retired_free);
     list_set(a, i, place, 0);
     store_release_u64(&a->entry->retired[i], place->block); /* [entry-names] */
@@ -38,8 +49,6 @@ uint32_t retire_name(struct attachment *a, const struct block_place *place)
 
 void retire_unname(struct attachment *a, uint32_t i)
 {
-    if (i == RETIRE_NONE)
-        return;
     a->retired_bytes -= a->retired[i].bytes;
     a->retired_n--;
     a->retired_free |= (uint64_t)1 << i;
@@ -63,8 +72,6 @@ static uint64_t block_retire(struct attachment *a, uint64_t block, uint64_t h)
 
 void retire_commit(struct attachment *a, uint32_t i, const struct block_place *place, uint64_t h)
 {
-    if (i == RETIRE_NONE)
-        return; /* PUB and unreferenced: the sweep retires it */
     uint64_t retired = block_retire(a, place->block, h);
     if (retired == 0) {
         retire_unname(a, i);
@@ -96,10 +103,7 @@ bool retire_free(struct attachment *a, const struct block_place *place, uint64_t
 void retire_abandon(struct attachment *a, const struct block_place *place, uint64_t h)
 {
     uint32_t i = retire_name(a, place); /* [entry-names] dies here: the name is dropped, the block found again */
-    if (i != RETIRE_NONE)
-        retire_commit(a, i, place, h);
-    else /* no room for a name: leave it PUB and unreferenced, for a sweep with more room */
-        (void)count_publish(a, place->block, h);
+    retire_commit(a, i, place, h);
 }
 
 /* Free entry i of the list unless it is pinned.  It may have been adopted, freed and even reformatted by

@@ -13,10 +13,7 @@
 
 #include "memory/heap.h"
 
-#define RETIRE_NONE RETIRED_N
-
-/* Step 1.  RETIRE_NONE: the list is full of pinned blocks; the caller goes on without a name, and the
- * sweep will find the block. */
+/* Step 1: returns the name's place in the list. */
 uint32_t retire_name(struct attachment *a, const struct block_place *place);
 /* The CAS of step 2 failed. */
 void retire_unname(struct attachment *a, uint32_t i);
@@ -24,7 +21,7 @@ void retire_unname(struct attachment *a, uint32_t i);
  * The caller pins the block.  Does step 4 for the whole list now and then. */
 void retire_commit(struct attachment *a, uint32_t i, const struct block_place *place, uint64_t h);
 
-/* A block that this attachment or a dead one owns and that no slot names: OWNED -> RETIRED, not counted. */
+/* A block that no slot names: OWNED by this attachment or a dead one, then it is not counted; or PUB. */
 void retire_abandon(struct attachment *a, const struct block_place *place, uint64_t h);
 
 /* Step 4 for whatever is not pinned. */

@@ -27,8 +27,8 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
     }
     bool named = slot_names(w, place->block, generation);
     if (h_state(h) == BLOCK_PUB) {
-        uint32_t i = named ? RETIRE_NONE : retire_name(a, place); /* [entry-names] */
-        retire_commit(a, i, place, h);
+        if (!named)
+            retire_abandon(a, place, h);
         return false;
     }
     if (named && slot_state(w) == SLOT_TENT) {
