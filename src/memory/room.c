@@ -100,6 +100,28 @@ static uint64_t own_activity(const struct attachment *a)
     return load_relaxed_u64(&e->freed) + load_relaxed_u64(&e->reaped); /* relaxed: own words */
 }
 
+/* Does anybody hold what could become free without a trace in the activity: a pin, a guard, a block under
+ * way, a block retired and still pinned? */
+static bool anything_is_held(struct attachment *a)
+{
+    const struct segment *s = a->segment;
+    if (a->retired_n > 0 || atomic_load_explicit(&a->views, memory_order_relaxed) != 0)
+        return true;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++) {
+        const struct entry *e = &s->entries[i];
+        if (i == a->index || load_seq_u32(&e->attached) == 0)
+            continue;
+        for (uint32_t j = 0; j < HAZARDS_N; j++)
+            if (load_seq_u64(&e->hazard[j]) != 0) /* [hazard] */
+                return true;
+        for (uint32_t j = 0; j < OWNED_N; j++)
+            if (load_seq_u64(&e->owned[j]) != 0) /* [entry-names] */
+                return true;
+    }
+    return false;
+}
+
 int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
 {
     const struct segment *s = a->segment;
@@ -114,18 +136,22 @@ int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t 
         return rc;
     if (full_is_known(a, bytes))
         return room_full(a, bytes);
+    a->full_bytes = UINT64_MAX;
     for (uint32_t i = 0; i < HARD_ROUNDS; i++) {
         uint64_t before = settle_activity(s), mine = own_activity(a);
+        bool held = anything_is_held(a);
         rc = want_hard(a, &w, ret);
         if (rc != SHOAL_MISSING)
             return rc;
         uint64_t after = settle_activity(s);
-        if (after - before == own_activity(a) - mine) { /* nobody else was at work: true until somebody is */
+        if (after - before != own_activity(a) - mine)
+            continue;
+        /* Nobody else was at work: true until somebody is. */
+        if (!held && !anything_is_held(a)) {
             a->full_sum = after;
             a->full_bytes = bytes;
-            break;
         }
-        a->full_bytes = UINT64_MAX;
+        break;
     }
     return room_full(a, bytes);
 }
