@@ -7,7 +7,7 @@
 
 #define EVACUATE_ROUNDS 64u /* others may take what an evacuation freed; after so many the heap is full enough */
 
-#define HARD_ROUNDS 4u /* others were at work, perhaps on the spans that this search wanted */
+#define HARD_ROUNDS 2u /* others were at work, perhaps on the spans that this search wanted */
 
 struct want {
     uint64_t bytes;
