@@ -14,6 +14,7 @@ static struct {
     pthread_once_t once;
     pthread_key_t thread_key;
     struct shoal *handles;
+    struct open_map *maps;
     uint64_t *fork_word; /* 0 in a child that has not noticed yet */
     uint64_t fork_id;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
@@ -42,10 +43,7 @@ static void child_forget_attachments(struct segment *s)
 static void child_take_over(void)
 {
     registry.fork_id++;
-    for (struct shoal *map = registry.handles; map != NULL; map = map->next) {
-        struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);
-        if (open == NULL)
-            continue;
+    for (struct open_map *open = registry.maps; open != NULL; open = open->next) {
         struct segment *s = open->segment;
         os_close(s->own);
         os_close(s->probe);
@@ -282,6 +280,11 @@ static void open_map_destroy(struct open_map *map)
     pthread_mutex_lock(&registry.lock);
     while (s->attachments != NULL)
         attachment_release_and_free(s->attachments);
+    for (struct open_map **at = &registry.maps; *at != NULL; at = &(*at)->next)
+        if (*at == map) {
+            *at = map->next;
+            break;
+        }
     pthread_mutex_unlock(&registry.lock);
     segment_unmap(s);
     free(map);
@@ -326,6 +329,10 @@ int registry_open(struct segment *segment, bool readonly, const char *name, stru
     open->readonly = readonly;
     open->users = 1;
     (void)snprintf(open->name, sizeof open->name, "%s", name);
+    pthread_mutex_lock(&registry.lock);
+    open->next = registry.maps;
+    registry.maps = open;
+    pthread_mutex_unlock(&registry.lock);
     struct attachment *a;
     int rc = readonly ? 0 : thread_attach(segment, &a);
     struct shoal *map = rc == 0 ? handle_take(open) : NULL;

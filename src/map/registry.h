@@ -22,6 +22,7 @@
 struct open_map {
     struct segment *segment;
     _Atomic uint32_t users; /* the handle, views, long calls */
+    struct open_map *next; /* of all that are mapped, closed ones with views included */
     bool readonly;
     char name[80]; /* for texts, cut */
 };

@@ -49,6 +49,7 @@ struct attachment {
     uint32_t retired_n;    /* the others: named and RETIRED, or about to be */
     uint32_t retired_trigger;
     uint32_t retired_forget; /* which name to let go next, when all are pinned */
+    bool no_space;      /* the file system gave no memory for the last claim */
     uint32_t entry_users; /* the thread, and each view; under the registry's lock */
     _Atomic uint32_t views; /* bits of view hazards in use; set by the thread, cleared by any */
     uint64_t retired_bytes;

@@ -271,8 +271,9 @@ static void survey_free(struct survey *v)
     free(v->class_free);
 }
 
-static bool survey_take(const struct segment *s, struct survey *v)
+static bool survey_take(const struct attachment *a, struct survey *v)
 {
+    const struct segment *s = a->segment;
     v->cost = malloc(s->geo.spans_n * sizeof *v->cost);
     v->head = malloc(s->geo.spans_n * sizeof *v->head);
     v->class_free = calloc(s->classes.n + 1, sizeof *v->class_free);
@@ -285,7 +286,7 @@ static bool survey_take(const struct segment *s, struct survey *v)
     for (uint32_t i = 0; i < s->geo.spans_n; i++) {
         uint64_t word = load_acquire_u64(&s->spans[i]); /* [span-ready] */
         if (span_state(word) == SPAN_FREE)
-            v->cost[i] = 0;
+            v->cost[i] = (word & SPAN_BACKED) || !a->no_space ? 0 : SURVEY_NEVER;
         else if (segment_run_is_sound(s, i, word))
             survey_run(s, v, i, word);
     }
@@ -387,7 +388,7 @@ static bool evacuate_some(struct attachment *a, struct survey *v, uint32_t class
 bool evacuate_for(struct attachment *a, uint32_t class_i, uint32_t run)
 {
     struct survey v = { 0 };
-    bool freed = survey_take(a->segment, &v) &&
+    bool freed = survey_take(a, &v) &&
                  (run > 1 ? evacuate_window(a, &v, run) : evacuate_some(a, &v, class_i));
     survey_free(&v);
     return freed;

@@ -351,15 +351,16 @@ static void run_format(struct attachment *a, uint32_t span_i, uint32_t class_i, 
     hint_set(s, class_i, span_i);
 }
 
-/* The first row of unused spans at or after `from`. */
+/* The first row of unused spans at or after `from`; on a full file system, of spans that have memory. */
 static bool spans_find(const struct attachment *a, uint32_t from, uint32_t run, uint32_t *ret_span)
 {
     const struct segment *s = a->segment;
     uint32_t row = 0;
     for (uint32_t i = from; i < s->geo.spans_n; i++) {
         bool avoided = i - a->avoid_at < a->avoid_n;
-        bool unused = span_state(load_relaxed_u64(&s->spans[i])) == SPAN_FREE; /* relaxed: the CAS decides */
-        row = unused && !avoided ? row + 1 : 0;
+        uint64_t word = load_relaxed_u64(&s->spans[i]); /* relaxed: the CAS decides */
+        bool usable = span_state(word) == SPAN_FREE && !avoided && (is_backed(word) || !a->no_space);
+        row = usable ? row + 1 : 0;
         if (row == run) {
             *ret_span = i + 1 - run;
             return true;
@@ -368,35 +369,54 @@ static bool spans_find(const struct attachment *a, uint32_t from, uint32_t run, 
     return false;
 }
 
-int heap_claim(struct attachment *a, uint32_t class_i, uint32_t run, uint32_t *ret_span)
+/* Find and take a row.  SHOAL_MISSING: there is none. */
+static int spans_claim(struct attachment *a, uint32_t run, uint32_t *ret_span)
 {
-    struct segment *s = a->segment;
-    uint32_t span_i, from = run == 1 ? a->claim_at : 0;
+    uint32_t from = run == 1 ? a->claim_at : 0;
     bool wrapped = from == 0;
     for (;;) {
-        if (!spans_find(a, from, run, &span_i)) {
-            if (wrapped)
-                return SHOAL_MISSING;
+        if (spans_find(a, from, run, ret_span)) {
+            if (spans_take(a, *ret_span, run))
+                return 0;
+            from = *ret_span; /* somebody took one of them: look again from here */
+        } else if (wrapped) {
+            return SHOAL_MISSING;
+        } else {
             from = 0;
             wrapped = true;
-            continue;
         }
-        if (spans_take(a, span_i, run))
-            break;
-        from = span_i; /* somebody took one of them: look again from here */
     }
-    int rc = spans_back(a, span_i, run);
-    if (rc != 0) {
-        heap_unclaim(s, span_i, run, a->index);
-    } else {
-        run_format(a, span_i, class_i, run);
-        if (class_i < s->classes.n && a->cache[class_i] != NULL)
-            a->cache[class_i]->span_at = span_i;
+}
+
+/* On a full file system only spans that have memory are of use, until it has room again. */
+static int spans_claim_backed(struct attachment *a, uint32_t run, uint32_t *ret_span)
+{
+    for (uint32_t i = 0;; i++) {
+        int rc = spans_claim(a, run, ret_span);
+        if (rc != 0)
+            return rc;
+        rc = spans_back(a, *ret_span, run);
+        if (rc == 0)
+            return 0;
+        heap_unclaim(a->segment, *ret_span, run, a->index);
+        if (rc != SHOAL_EFULL || i > 0)
+            return rc == SHOAL_EFULL ? SHOAL_MISSING : rc;
+        a->no_space = true;
+    }
+}
+
+int heap_claim(struct attachment *a, uint32_t class_i, uint32_t run, uint32_t *ret_span)
+{
+    a->no_space = false;
+    int rc = spans_claim_backed(a, run, ret_span);
+    if (rc == 0) {
+        run_format(a, *ret_span, class_i, run);
+        if (class_i < a->segment->classes.n && a->cache[class_i] != NULL)
+            a->cache[class_i]->span_at = *ret_span;
         if (run == 1)
-            a->claim_at = span_i;
+            a->claim_at = *ret_span;
     }
     store_release_u64(&a->entry->claim, 0);
-    *ret_span = span_i;
     return rc;
 }
 

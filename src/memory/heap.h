@@ -19,7 +19,7 @@ struct heap_block {
 
 /* Take a block of the class from what is free at hand: OWNED by the caller, named in owned[owned_i], pinned
  * by `hazard`.  may_claim: also from unused spans.
- * 0, SHOAL_MISSING where there is none, SHOAL_EFULL / SHOAL_EOS from heap_claim. */
+ * 0, SHOAL_MISSING where there is none, SHOAL_EOS from heap_claim. */
 int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, uint32_t owned_i, uint32_t hazard,
                        struct heap_block *ret);
 
@@ -39,8 +39,8 @@ bool heap_is_published(const struct segment *s, const struct block_place *place)
 uint32_t heap_published_n(const struct segment *s, uint32_t span_i, uint32_t class_i);
 bool heap_class_is_hinted(const struct segment *s, uint32_t class_i);
 
-/* Claim `run` unused spans in a row and format them.  0, SHOAL_MISSING (no such row), SHOAL_EFULL (the
- * file system has no room), SHOAL_EOS. */
+/* Claim `run` unused spans in a row and format them.  0, SHOAL_MISSING (no such row, or, with no_space set,
+ * none that has memory, and the file system gives no more), SHOAL_EOS. */
 int heap_claim(struct attachment *a, uint32_t class_i, uint32_t run, uint32_t *ret_span);
 
 /* A record over all classes: a run of its own.  SHOAL_MISSING where there is no such row of spans. */

@@ -78,6 +78,10 @@ void retire_commit(struct attachment *a, uint32_t i, const struct block_place *p
         return;
     }
     a->retired[i].h = retired;
+}
+
+void retire_now_and_then(struct attachment *a)
+{
     if (a->retired_n >= a->retired_trigger || a->retired_bytes > garbage_limit(a))
         retire_reclaim(a);
 }

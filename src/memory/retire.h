@@ -18,11 +18,14 @@ uint32_t retire_name(struct attachment *a, const struct block_place *place);
 /* The CAS of step 2 failed. */
 void retire_unname(struct attachment *a, uint32_t i);
 /* Step 3; h is H as last seen (PUB, or OWNED by the caller or a dead attachment, then it is not counted).
- * The caller pins the block.  Does step 4 for the whole list now and then. */
+ * The caller pins the block. */
 void retire_commit(struct attachment *a, uint32_t i, const struct block_place *place, uint64_t h);
 
 /* A block that no slot names: OWNED by this attachment or a dead one, then it is not counted; or PUB. */
 void retire_abandon(struct attachment *a, const struct block_place *place, uint64_t h);
+
+/* Step 4 when there is enough of it; at an operation's end, when its own pins are gone. */
+void retire_now_and_then(struct attachment *a);
 
 /* Step 4 for whatever is not pinned. */
 void retire_reclaim(struct attachment *a);

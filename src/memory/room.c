@@ -77,6 +77,10 @@ static int room_full(const struct attachment *a, uint64_t bytes)
 {
     struct heap_room room;
     heap_room(a->segment, &room);
+    if (a->no_space)
+        return error_set(SHOAL_EFULL, "heap: the file system has no room for a record of %llu bytes; the heap has %llu, of these %llu free, the largest that fits is %llu",
+                         (unsigned long long)bytes, (unsigned long long)a->segment->geo.heap_bytes,
+                         (unsigned long long)room.free_bytes, (unsigned long long)room.largest);
     return error_set(SHOAL_EFULL, "heap full: a record of %llu bytes asked, %llu of %llu bytes free, the largest that fits is %llu",
                      (unsigned long long)bytes, (unsigned long long)room.free_bytes,
                      (unsigned long long)a->segment->geo.heap_bytes, (unsigned long long)room.largest);
@@ -147,7 +151,7 @@ int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t 
         if (after - before != own_activity(a) - mine)
             continue;
         /* Nobody else was at work: true until somebody is. */
-        if (!held && !anything_is_held(a)) {
+        if (!held && !a->no_space && !anything_is_held(a)) {
             a->full_sum = after;
             a->full_bytes = bytes;
         }

@@ -233,5 +233,6 @@ int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decid
                                             (unsigned long long)p->home);
     making_drop(a, &making);
     hazard_clear(a, HAZARD_FOUND);
+    retire_now_and_then(a);
     return rc;
 }
