@@ -77,13 +77,10 @@ static int room_full(const struct attachment *a, uint64_t bytes)
 {
     struct heap_room room;
     heap_room(a->segment, &room);
-    if (a->no_space)
-        return error_set(SHOAL_EFULL, "heap: the file system has no room for a record of %llu bytes; the heap has %llu, of these %llu free, the largest that fits is %llu",
-                         (unsigned long long)bytes, (unsigned long long)a->segment->geo.heap_bytes,
-                         (unsigned long long)room.free_bytes, (unsigned long long)room.largest);
-    return error_set(SHOAL_EFULL, "heap full: a record of %llu bytes asked, %llu of %llu bytes free, the largest that fits is %llu",
-                     (unsigned long long)bytes, (unsigned long long)room.free_bytes,
-                     (unsigned long long)a->segment->geo.heap_bytes, (unsigned long long)room.largest);
+    return error_set(SHOAL_EFULL, "heap full%s: a record of %llu bytes asked, %llu of %llu bytes free, the largest that fits is %llu",
+                     a->no_space ? ", the file system has no room for more of it" : "", (unsigned long long)bytes,
+                     (unsigned long long)room.free_bytes, (unsigned long long)a->segment->geo.heap_bytes,
+                     (unsigned long long)room.largest);
 }
 
 /* Has nothing happened since a search for no more bytes failed? */
