@@ -148,7 +148,7 @@ int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t 
         if (after - before != own_activity(a) - mine)
             continue;
         /* Nobody else was at work: true until somebody is. */
-        if (!held && !a->no_space && !anything_is_held(a)) {
+        if (!held && !anything_is_held(a)) { /* the file system was and will be asked before */
             a->full_sum = after;
             a->full_bytes = bytes;
         }

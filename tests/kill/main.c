@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The kill suite (A, B, C, H): each scenario's victim is stepped through one operation and killed at each
+ * distinct crash state; then stopped at each instruction after one that touched the segment, while
+ * survivors work, and let go on.
+ *
+ *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--seed S] [--jobs J]
+ *        [--kill-at I | --stop-at I] [--points P] [--verbose]
+ * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction is a
+ * point.  --points: at most P of either kind for each variant, spread by the seed.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kill/build.h"
+#include "lib/fail.h"
+#include "lib/random.h"
+
+#define TRACE_ROOM 4000000u
+#define POINTS_ROOM 4000000u
+#define JOBS_MAX 64u
+#define TEXT_BYTES 1500u
+#define QUICK_CALLS 300u
+#define LONG_CALLS 10000u
+#define QUICK_POINTS 120u
+#define QUICK_VARIANTS 4u
+#define WATCHDOG_S 60u /* a run takes milliseconds; one that waits for the dead would take for ever */
+#define FAILURES_MAX 12u
+
+struct job {
+    pid_t pid;
+    enum run_kind kind;
+    uint32_t point;
+    struct run *run;
+    char *text;
+};
+
+static struct {
+    const char *only;
+    long variant, kill_at, stop_at;
+    uint64_t seed;
+    uint32_t jobs, points;
+    bool longer, literal, verbose;
+} want = { .variant = -1, .kill_at = -1, .stop_at = -1 };
+
+static struct {
+    uint64_t scenarios, variants, states, kills, stops, strayed, calls, instructions;
+    uint32_t failures;
+} total;
+
+static struct stage *stage;
+static struct trace trace;
+static uint32_t *points;
+static struct job jobs[JOBS_MAX];
+static const struct scenario *scene;
+
+/* -- Runs -------------------------------------------------------------------------------------------- */
+
+static bool run_any(struct run *run, struct trace *record)
+{
+    return run->scenario->flags & SCENE_NAME ? run_name_scene(run, record) : run_scene(run, record);
+}
+
+static void begin_run(struct job *job, uint32_t slot, enum run_kind kind, uint32_t point)
+{
+    struct run *run = job->run;
+    memset(run, 0, offsetof(struct run, tracks));
+    run->stage = stage;
+    run->scenario = scene;
+    run->kind = kind;
+    run->slot = slot;
+    run->trace = &trace;
+    run->point = point;
+    run->random = random_mix(want.seed + point * 2 + (kind == RUN_KILL));
+    run->ops_wanted = want.longer ? LONG_CALLS : QUICK_CALLS;
+    stage_name(slot, run->name);
+    job->kind = kind;
+    job->point = point;
+    job->text[0] = 0;
+}
+
+/* In a child: exit status 0 = as it must be, 3 = so too, but the victim took another way. */
+static void spawn(struct job *job, uint32_t slot, enum run_kind kind, uint32_t point)
+{
+    begin_run(job, slot, kind, point);
+    fflush(NULL);
+    job->pid = fork();
+    require(job->pid >= 0, "fork: %s", strerror(errno));
+    if (job->pid > 0)
+        return;
+    setpgid(0, 0);
+    fail_into(job->text, TEXT_BYTES);
+    alarm(WATCHDOG_S);
+    _exit(run_any(job->run, &trace) ? 0 : 3);
+}
+
+static void say_failure(const struct job *job, int status)
+{
+    static const char *const kinds[] = { "record", "kill-at", "stop-at" };
+    total.failures++;
+    printf("FAIL %s --variant %u --seed %llu --%s %u", scene->name, stage->variant, (unsigned long long)want.seed,
+           kinds[job->kind], job->point);
+    if (job->kind != RUN_RECORD)
+        printf(" before %s", step_symbol(trace.place[job->point].rip));
+    printf("\n     attacks %s: %s", scene->attacks, job->text[0] ? job->text : "");
+    if (WIFSIGNALED(status))
+        printf("%s (signal %d)", WTERMSIG(status) == SIGALRM ? " a survivor waits for ever" : " a survivor died",
+               WTERMSIG(status));
+    printf("\n");
+    fflush(stdout);
+}
+
+static void judge(struct job *job, int status)
+{
+    kill(-job->pid, SIGKILL); /* helpers of that run, if any are left */
+    job->pid = 0;
+    shm_unlink(job->run->name);
+    total.calls += job->run->ops;
+    total.kills += job->kind == RUN_KILL;
+    total.stops += job->kind == RUN_STOP;
+    if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 3))
+        total.strayed += WEXITSTATUS(status) == 3;
+    else
+        say_failure(job, status);
+}
+
+/* A free job; waits for one to end where all are busy. */
+static struct job *free_job(uint32_t *ret_slot)
+{
+    for (;;) {
+        for (uint32_t i = 0; i < want.jobs; i++) {
+            *ret_slot = i;
+            if (jobs[i].pid == 0)
+                return &jobs[i];
+        }
+        int status = 0;
+        const pid_t pid = waitpid(-1, &status, 0);
+        for (uint32_t i = 0; i < want.jobs; i++)
+            if (pid > 0 && jobs[i].pid == pid)
+                judge(&jobs[i], status);
+    }
+}
+
+static void await_jobs(void)
+{
+    for (uint32_t i = 0; i < want.jobs; i++) {
+        int status = 0;
+        if (jobs[i].pid > 0 && waitpid(jobs[i].pid, &status, 0) == jobs[i].pid)
+            judge(&jobs[i], status);
+    }
+}
+
+/* -- A scenario ---------------------------------------------------------------------------------------- */
+
+/* In a child, so that this process never opens a map. */
+static bool build(uint32_t variant)
+{
+    int status = 0;
+    fflush(NULL);
+    const pid_t pid = fork();
+    require(pid >= 0, "fork: %s", strerror(errno));
+    if (pid == 0) {
+        fail_into(jobs[0].text, TEXT_BYTES);
+        jobs[0].text[0] = 0;
+        alarm(WATCHDOG_S);
+        build_stage(stage, scene, variant, want.seed);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    total.failures++;
+    printf("FAIL %s --variant %u: setup: status 0x%x %s\n", scene->name, variant, status, jobs[0].text);
+    return false;
+}
+
+/* Run it once alone, recording. */
+static bool record(void)
+{
+    const uint32_t failures = total.failures;
+    int status = 0;
+    begin_run(&jobs[0], 0, RUN_RECORD, 0);
+    fflush(NULL);
+    jobs[0].pid = fork();
+    require(jobs[0].pid >= 0, "fork: %s", strerror(errno));
+    if (jobs[0].pid == 0) {
+        struct trace recorded = trace;
+        setpgid(0, 0);
+        fail_into(jobs[0].text, TEXT_BYTES);
+        alarm(WATCHDOG_S * 4);
+        recorded.n = 0;
+        run_any(jobs[0].run, &recorded);
+        jobs[0].run->number = recorded.n;
+        _exit(0);
+    }
+    waitpid(jobs[0].pid, &status, 0);
+    judge(&jobs[0], status);
+    trace.n = jobs[0].run->number;
+    total.instructions += trace.n;
+    return total.failures == failures && trace.n > 0;
+}
+
+static void run_points(enum run_kind kind)
+{
+    const uint32_t n = build_points(&trace, kind, want.literal, points, POINTS_ROOM);
+    const uint32_t most = want.points ? want.points : want.longer || want.literal ? n : QUICK_POINTS;
+    const uint32_t take = n < most ? n : most;
+    if (kind == RUN_KILL)
+        total.states += n;
+    uint64_t random = want.seed;
+    for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++) {
+        /* one of each of `take` stretches of the list */
+        const uint32_t from = (uint32_t)((uint64_t)i * n / take), to = (uint32_t)((uint64_t)(i + 1) * n / take);
+        uint32_t slot;
+        struct job *job = free_job(&slot);
+        spawn(job, slot, kind, points[from + random_below(&random, to - from)]);
+    }
+    await_jobs();
+}
+
+static void run_one(enum run_kind kind, long point)
+{
+    if (point < 0)
+        return;
+    spawn(&jobs[0], 0, kind, (uint32_t)point);
+    await_jobs();
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void run_variant(uint32_t variant)
+{
+    const uint64_t kills = total.kills, stops = total.stops;
+    const double began = seconds();
+    if (!build(variant) || !record())
+        return;
+    total.variants++;
+    run_one(RUN_KILL, want.kill_at);
+    run_one(RUN_STOP, want.stop_at);
+    if (want.kill_at < 0 && want.stop_at < 0) {
+        run_points(RUN_KILL);
+        run_points(RUN_STOP);
+    }
+    if (want.verbose)
+        printf("%-28s variant %3u of %3u: %7llu instructions, %5llu kills, %5llu stops, %6.2f s\n", scene->name, variant,
+               stage->variants_n, (unsigned long long)trace.n, (unsigned long long)(total.kills - kills),
+               (unsigned long long)(total.stops - stops), seconds() - began);
+    fflush(stdout);
+}
+
+static void run_scenario(void)
+{
+    total.scenarios++;
+    if (want.variant >= 0) {
+        run_variant((uint32_t)want.variant);
+        return;
+    }
+    stage->variants_n = 1;
+    if ((scene->flags & SCENE_CORPSE) && !build(0))
+        return;
+    const uint32_t n = stage->variants_n;
+    const uint32_t take = want.longer || n < QUICK_VARIANTS ? n : QUICK_VARIANTS;
+    for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++)
+        run_variant((uint32_t)(((uint64_t)i * n + want.seed % n) / take % n));
+}
+
+/* -- The command line --------------------------------------------------------------------------------------- */
+
+static void each_scenario(const struct scenario *list, uint32_t n, bool only_list)
+{
+    for (uint32_t i = 0; i < n && total.failures < FAILURES_MAX; i++) {
+        scene = &list[i];
+        if (want.only && strcmp(want.only, scene->name) != 0)
+            continue;
+        if (only_list)
+            printf("%3u  %-28s attacks %s\n", (uint32_t)total.scenarios++ + 1, scene->name, scene->attacks);
+        else
+            run_scenario();
+    }
+}
+
+static bool read_arguments(int argc, char **argv)
+{
+    static const struct option options[] = {
+        { "list", 0, 0, 'l' },     { "scenario", 1, 0, 's' }, { "variant", 1, 0, 'v' }, { "long", 0, 0, 'L' },
+        { "literal", 0, 0, 'e' },  { "seed", 1, 0, 'S' },     { "jobs", 1, 0, 'j' },    { "kill-at", 1, 0, 'k' },
+        { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { 0, 0, 0, 0 },
+    };
+    bool list = false;
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    want.jobs = cpus < 1 ? 1 : (uint32_t)cpus;
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (c) {
+        case 'l': list = true; break;
+        case 's': want.only = optarg; break;
+        case 'v': want.variant = atol(optarg); break;
+        case 'L': want.longer = true; break;
+        case 'e': want.literal = true; break;
+        case 'S': want.seed = strtoull(optarg, NULL, 0); break;
+        case 'j': want.jobs = (uint32_t)strtoul(optarg, NULL, 0); break;
+        case 'k': want.kill_at = atol(optarg); break;
+        case 't': want.stop_at = atol(optarg); break;
+        case 'p': want.points = (uint32_t)strtoul(optarg, NULL, 0); break;
+        case 'V': want.verbose = true; break;
+        default: exit(2);
+        }
+    }
+    if (want.jobs < 1 || want.jobs > JOBS_MAX)
+        want.jobs = 2;
+    return list;
+}
+
+static void *shared_memory(size_t bytes)
+{
+    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
+    return at;
+}
+
+int main(int argc, char **argv)
+{
+    want.seed = (uint64_t)time(NULL);
+    const bool list = read_arguments(argc, argv);
+    if (!list) {
+        printf("kill: seed %llu\n", (unsigned long long)want.seed);
+        stage = stage_new();
+        trace_begin(&trace, TRACE_ROOM);
+        points = shared_memory(POINTS_ROOM * sizeof points[0]);
+        for (uint32_t i = 0; i < want.jobs; i++) {
+            jobs[i].run = shared_memory(sizeof *jobs[i].run);
+            jobs[i].text = shared_memory(TEXT_BYTES);
+        }
+    }
+    each_scenario(scenarios_of_keys, scenarios_of_keys_n, list);
+    each_scenario(scenarios_of_maps, scenarios_of_maps_n, list);
+    if (list)
+        return 0;
+    printf("kill: %llu scenarios in %llu variants, %llu instructions recorded; killed at %llu of %llu crash states, "
+           "stopped at %llu instructions (%llu strayed), %llu calls by survivors; seed %llu: %u failures\n",
+           (unsigned long long)total.scenarios, (unsigned long long)total.variants,
+           (unsigned long long)total.instructions, (unsigned long long)total.kills, (unsigned long long)total.states,
+           (unsigned long long)total.stops, (unsigned long long)total.strayed, (unsigned long long)total.calls,
+           (unsigned long long)want.seed, total.failures);
+    return total.failures || total.scenarios == 0 ? 1 : 0;
+}

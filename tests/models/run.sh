@@ -1,0 +1,174 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# Verify the protocol models, and that each broken variant of them fails.
+#
+#     run.sh [--long] [MODEL...]       MODEL: slot, count, reap, span, wait; none = all
+#
+#   ok model NAME (CONFIGURATION): N states
+#   ok broken variant NAME -DBROKEN_X is caught
+#
+# Exit status 0: all as expected; 1: not; 77: skipped, a tool is missing.
+# The short run takes 1 GB and about a minute on two cores; --long adds configurations of up to 12 GB and
+# takes about an hour.  JOBS (default 2) run at once.  CC is the compiler.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+cc=${CC:-cc}
+jobs=${JOBS:-2}
+long=no
+[ "${1:-}" = --long ] && { long=yes; shift; }
+models=${*:-slot count reap span wait}
+
+for tool in spin "$cc"; do
+    command -v "$tool" > /dev/null || { echo "skipped: models ($tool is not installed)"; exit 77; }
+done
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+
+# pan_run DIR MODEL MODE PAN_FLAGS DEFINES...   MODE: safety, or progress (no cycle without progress, unfair)
+pan_run()
+{
+    local dir=$1 model=$2 mode=$3 flags=$4 define=-DSAFETY search=
+    shift 4
+    [ "$mode" = progress ] && { define=-DNP; search=-l; }
+    mkdir -p "$dir" && cp "$here/$model.pml" "$dir" && cd "$dir" || return 1
+    spin -a "$@" "$model.pml" > spin.out 2>&1 && ! grep -q Error spin.out || { cat spin.out; return 1; }
+    # shellcheck disable=SC2086
+    "$cc" -w $define -DCOLLAPSE -DVECTORSZ=1024 $flags -o pan pan.c > cc.out 2>&1 || { cat cc.out; return 1; }
+    # -E: a dead or stopped process is not a deadlock
+    ./pan -E -m1000000 $search > pan.out 2>&1
+}
+
+# passes MODEL MODE MEGABYTES DEFINES...
+passes()
+{
+    local model=$1 mode=$2 megabytes=$3 dir name states
+    shift 3
+    dir=$(mktemp -d "$work/XXXXXX")
+    name="$model"
+    [ "$mode" = progress ] && name="$model, progress"
+    [ $# -gt 0 ] && name="$name ($*)"
+    if pan_run "$dir" "$model" "$mode" "-O2 -DMEMLIM=$megabytes" "$@" > "$dir.out" 2>&1 &&
+        grep -q 'errors: 0$' "$dir/pan.out" && ! grep -q 'not completed\|max search depth' "$dir/pan.out"; then
+        states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' "$dir/pan.out")
+        [ "${states#*e}" != "$states" ] && states=$(printf '%.0f' "$states")
+        echo "ok model $name: $states states"
+    else
+        echo "not ok model $name"
+        cat "$dir.out"
+        grep -h '^pan:\|errors:' "$dir/pan.out"
+        : > "$work/failed"
+    fi
+    rm -rf "$dir" "$dir.out"
+}
+
+# fails MODEL MODE DEFINES...   the broken variant is the first of them
+fails()
+{
+    local model=$1 mode=$2 dir want='assertion violated'
+    shift 2
+    dir=$(mktemp -d "$work/XXXXXX")
+    [ "$mode" = progress ] && want='non-progress cycle'
+    if grep -qw "${1#-D}" "$here/$model.pml" &&
+        pan_run "$dir" "$model" "$mode" "-O0 -DMEMLIM=1800" "$@" > "$dir.out" 2>&1; grep -q "^pan:1: $want" "$dir/pan.out"; then
+        echo "ok broken variant $model $1 is caught"
+    else
+        echo "not ok broken variant $model $* is not caught"
+        cat "$dir.out"
+        grep -h '^pan:\|errors:' "$dir/pan.out"
+        : > "$work/failed"
+    fi
+    rm -rf "$dir" "$dir.out"
+}
+
+list()
+{
+    grep -v '^ *\(#\|$\)' <<'LIST'
+# what  model mode     [MB]  defines
+passes slot  safety   1800  -DN_OPS=2 -DKEY2 -DGETS
+passes slot  safety   1800  -DNP=3
+passes slot  safety   1800  -DREAPERS=1 -DKEY2 -DPUTS -DNS=4
+passes slot  safety   1800  -DREAPERS=2 -DPUTS
+passes slot  progress 1800  -DLOOP
+passes count safety   1800
+passes count safety   1800  -DWORKERS=3 -DW1=PUT -DW2=DEL -DW3=SWEEP
+passes reap  safety   1800  -DUSERS=2 -DREAPERS=2 -DSWEEPERS=0
+passes reap  safety   1800  -DUSERS=2
+passes span  safety   1800
+passes span  safety   1800  -DNO_JOIN
+passes wait  safety   1800
+fails  slot  safety   -DBROKEN_SCAN_BEFORE_RAISE
+fails  slot  safety   -DBROKEN_IGNORE_RIVALS
+fails  slot  safety   -DBROKEN_NO_OWN_WORD
+fails  slot  safety   -DBROKEN_ABRT_AS_COMMITTED
+fails  slot  safety   -DBROKEN_FREE_AS_ABORTED
+fails  slot  safety   -DBROKEN_RAISE_KEEPS_SCAN -DN_OPS=2
+fails  slot  safety   -DBROKEN_LOWER_WITHOUT_SCAN -DN_OPS=2
+fails  slot  safety   -DBROKEN_CLEAR_WITHOUT_SCAN -DN_OPS=2
+fails  slot  safety   -DBROKEN_HELPER_SKIPS_RAISE -DN_OPS=2
+fails  slot  safety   -DBROKEN_SUMMARY_AFTER_COMMIT -DN_OPS=2
+fails  slot  safety   -DBROKEN_NO_VERSION -DFOREIGN -DKEY2 -DW1=ADD1+8*DEL1 -DW2=ADD1+8*ADD2+64*DEL1
+fails  slot  safety   -DBROKEN_NO_HAZARD -DNP=3 -DW1=ADD1+8*DEL1+64*ADD1 -DW2=ADD1 -DW3=DEL1
+fails  slot  safety   -DBROKEN_REAPER_FREES_TENT -DREAPERS=1
+fails  slot  progress -DBROKEN_BOTH_KILL -DLOOP
+fails  slot  progress -DBROKEN_BOTH_BACK_OFF -DLOOP
+fails  slot  progress -DBROKEN_HIGHEST_WINS -DLOOP -DNP=3
+fails  count safety   -DBROKEN_NO_HELP
+fails  count safety   -DBROKEN_SWEEPER_DOES_NOT_HELP
+fails  count safety   -DBROKEN_HELPER_DOES_NOT_COMPARE
+fails  count safety   -DBROKEN_NO_SEQ
+fails  count safety   -DBROKEN_LATE_PENDING
+fails  count safety   -DBROKEN_EARLY_CLEAR
+fails  count safety   -DBROKEN_SETTLER_ALWAYS_ADDS
+fails  count safety   -DBROKEN_SETTLER_GIVES_UP
+fails  count safety   -DBROKEN_SLOT_BEFORE_H
+fails  count safety   -DBROKEN_SLOT_BEFORE_DEATH_TEST
+fails  reap  safety   -DBROKEN_ATTACH_WITHOUT_REAP
+fails  reap  safety   -DBROKEN_ATTACH_DOES_NOT_SETTLE
+fails  reap  safety   -DBROKEN_REAPER_WITHOUT_LOCK
+fails  reap  safety   -DBROKEN_NO_SECOND_LOOK
+fails  reap  safety   -DBROKEN_NAMED_AFTER_CAS
+fails  reap  safety   -DBROKEN_NAME_DROPPED
+fails  reap  safety   -DBROKEN_DEATH_BEFORE_H
+fails  reap  safety   -DBROKEN_CAS_WITHOUT_GENERATION
+fails  reap  safety   -DBROKEN_PID_LIVENESS
+fails  span  safety   -DBROKEN_SCAN_IN_DRAIN
+fails  span  safety   -DBROKEN_SEALS_BEFORE_HAZARDS
+fails  span  safety   -DBROKEN_NO_HAZARD_SCAN
+fails  span  safety   -DBROKEN_TAKER_TRUSTS_HINT
+fails  span  safety   -DBROKEN_DRAINER_TRUSTS_WORD
+fails  span  safety   -DBROKEN_FREE_UNGUARDED
+fails  span  safety   -DBROKEN_UNSEAL_UNGUARDED
+fails  span  safety   -DBROKEN_CALL_OFF_RESTORES_WORD
+fails  wait  safety   -DBROKEN_SEQ_AFTER_BIT -DDEATHS=0
+fails  wait  safety   -DBROKEN_SEQ_AFTER_REREAD -DDEATHS=0
+fails  wait  safety   -DBROKEN_BIT_AFTER_REREAD -DDEATHS=0
+fails  wait  safety   -DBROKEN_BIT_SET_ONCE -DDEATHS=0
+fails  wait  safety   -DBROKEN_MASK_BEFORE_SWING -DDEATHS=0 -DWRITES=1
+fails  wait  safety   -DBROKEN_SEQ_BEFORE_CLEAR -DDEATHS=0
+fails  wait  safety   -DBROKEN_NO_SEQ -DDEATHS=0
+fails  wait  safety   -DBROKEN_NO_CLEAR_NO_SEQ -DDEATHS=0
+fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
+LIST
+    [ $long = no ] && return
+    grep -v '^ *\(#\|$\)' <<'LIST'
+passes slot  safety   9000  -DN_OPS=2 -DREAPERS=1 -DKEY2
+LIST
+}
+
+# Every variant that a model has must be in the list.
+for model in $models; do
+    for variant in $(grep -o 'BROKEN_[A-Z_]*' "$here/$model.pml" | sort -u); do
+        list | grep -q "^fails *$model .*-D$variant\( \|$\)" ||
+            { echo "not ok broken variant $model -D$variant is not run"; : > "$work/failed"; }
+    done
+done
+
+while read -r what model rest; do
+    case " $models " in *" $model "*) ;; *) continue ;; esac
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+    # shellcheck disable=SC2086
+    "$what" "$model" $rest &
+done < <(list)
+wait
+[ ! -e "$work/failed" ]
