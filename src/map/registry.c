@@ -8,6 +8,16 @@
 #include "base/error.h"
 #include "base/os.h"
 
+/* What liburcu orders, ThreadSanitizer cannot see. */
+#ifdef ATOMIC_TSAN
+#include <sanitizer/tsan_interface.h>
+#define RCU_READ_ENDS(map) ((map) != NULL ? __tsan_release(map) : (void)0)
+#define RCU_READERS_ENDED(map) __tsan_acquire(map)
+#else
+#define RCU_READ_ENDS(map) ((void)0)
+#define RCU_READERS_ENDED(map) ((void)0)
+#endif
+
 /* What a process has: handles under a lock that is held over fork, and a word the kernel wipes. */
 static struct {
     pthread_mutex_t lock;
@@ -96,9 +106,10 @@ uint64_t registry_fork_id(void)
 
 static void attachment_release_and_free(struct attachment *a)
 {
+    bool orphan = a->orphan;
     attach_release(a);
-    atomic_store_explicit(&a->gone, true, memory_order_release);
-    if (a->orphan)
+    atomic_store_explicit(&a->gone, true, memory_order_release); /* from here on its thread may free it */
+    if (orphan)
         attach_free(a);
 }
 
@@ -255,10 +266,12 @@ void call_pin(struct call *call)
 
 void call_end(struct call *call)
 {
-    if (call->locked)
+    if (call->locked) {
+        RCU_READ_ENDS(call->map);
         urcu_bp_read_unlock();
-    else if (call->map != NULL && call->fork_id == registry_fork_id())
+    } else if (call->map != NULL && call->fork_id == registry_fork_id()) {
         open_map_unref(call->map);
+    }
 }
 
 void update_enter(struct update_frame *frame, const struct segment *segment)
@@ -351,5 +364,6 @@ void registry_close(struct shoal *map)
     if (open == NULL)
         return;
     urcu_bp_synchronize_rcu();
+    RCU_READERS_ENDED(open);
     open_map_unref(open);
 }

@@ -142,6 +142,7 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
     a->entry = &s->entries[index];
     a->entry_users = 1;
     a->full_bytes = UINT64_MAX;
+    a->retired_free = ~(uint64_t)0;
     a->claim_at = (uint32_t)((uint64_t)index * 37 % s->geo.spans_n);
     entries_used_raise(s, index + 1);
     for (uint32_t i = 0; i < HAZARDS_N; i++) /* a dead predecessor's; both locks are held */

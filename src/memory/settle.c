@@ -63,25 +63,29 @@ void settle_block(struct attachment *a, const struct block_place *place, uint64_
 
 /* -- One entry ---------------------------------------------------------------------------------- */
 
+/* RETIRED, so that it was retired before the hazards are collected. */
+static bool settle_retired(struct attachment *a, const struct block_place *place)
+{
+    uint64_t h = load_acquire_u64(segment_block(a->segment, place->block)); /* [block-state] */
+    struct hazard_set set = { 0 };
+    bool freed = h_state(h) == BLOCK_RETIRED && hazard_collect(a, &set) && retire_free(a, place, h, &set);
+    hazard_set_free(&set);
+    return freed;
+}
+
 /* A block that the dead entry named: what is it now? */
 static void settle_named(struct attachment *a, uint64_t block, uint32_t index, struct settle_count *count)
 {
     const struct segment *s = a->segment;
     struct block_place place;
-    if (!segment_locate(s, block, &place) || !hazard_guard_span(a, place.span_i, place.span_word)) {
-        hazard_clear(a, HAZARD_GUARD);
-        return; /* no such block any more */
-    }
-    uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-    bool mine = h_state(h) == BLOCK_OWNED && h_owner(h) == index;
-    if (mine || h_state(h) == BLOCK_PUB)
-        settle_block(a, &place, h, count);
-    h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-    if (h_state(h) == BLOCK_RETIRED) {
-        struct hazard_set set = { 0 };
-        if (hazard_collect(a, &set) && retire_free(a, &place, h, &set))
+    if (segment_locate(s, block, &place) && hazard_guard_span(a, place.span_i, place.span_word)) {
+        uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
+        bool mine = h_state(h) == BLOCK_OWNED && h_owner(h) == index;
+        if (mine || h_state(h) == BLOCK_PUB)
+            settle_block(a, &place, h, count);
+        /* Settling may have moved the guard. */
+        if (hazard_guard_span(a, place.span_i, place.span_word) && settle_retired(a, &place))
             count->blocks++;
-        hazard_set_free(&set);
     }
     hazard_clear(a, HAZARD_GUARD);
 }
@@ -90,26 +94,27 @@ void settle_entry(struct attachment *a, uint32_t index, struct settle_count *cou
 {
     struct segment *s = a->segment;
     struct entry *e = &s->entries[index];
+    bool own = e == a->entry;
+    uint64_t named[RETIRED_N];
     count_settle(a, e); /* first: it decides from an H that nobody has moved on */
     heap_settle_claim(s, e, index);
+    for (uint32_t i = 0; i < RETIRED_N; i++)
+        named[i] = load_acquire_u64(&e->retired[i]); /* [entry-names] */
+    if (own)
+        retire_inherit(a); /* what is RETIRED already stays listed; settling needs a list in order */
     for (uint32_t i = 0; i < OWNED_N; i++) {
         uint64_t block = load_acquire_u64(&e->owned[i]); /* [entry-names] */
         if (block != 0)
             settle_named(a, block, index, count);
         store_release_u64(&e->owned[i], 0);
     }
-    uint64_t named[RETIRED_N];
-    for (uint32_t i = 0; i < RETIRED_N; i++)
-        named[i] = load_acquire_u64(&e->retired[i]); /* [entry-names] */
-    if (e == a->entry)
-        retire_inherit(a); /* what is RETIRED already stays listed */
     for (uint32_t i = 0; i < RETIRED_N; i++) {
         if (named[i] != 0)
             settle_named(a, named[i], index, count);
-        if (e != a->entry)
+        if (!own)
             store_release_u64(&e->retired[i], 0);
     }
-    if (e == a->entry)
+    if (own)
         return;
     for (uint32_t i = 0; i < HAZARDS_N; i++)
         store_release_u64(&e->hazard[i], 0);

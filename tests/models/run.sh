@@ -9,8 +9,8 @@
 #   ok broken variant NAME -DBROKEN_X is caught
 #
 # Exit status 0: all as expected; 1: not; 77: skipped, a tool is missing.
-# The short run takes 1 GB and about a minute on two cores; --long adds configurations of up to 12 GB and
-# takes about an hour.  JOBS (default 2) run at once.  CC is the compiler.
+# The short run takes about 1 GB, and under a minute on two free cores; --long adds configurations of up to
+# 10 GB and takes about half an hour.  JOBS (default 2) run at once.  CC is the compiler.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cc=${CC:-cc}
@@ -152,7 +152,26 @@ fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
 LIST
     [ $long = no ] && return
     grep -v '^ *\(#\|$\)' <<'LIST'
+passes slot  safety   9000  -DN_OPS=2 -DKEY2 -DPUTS -DGETS
 passes slot  safety   9000  -DN_OPS=2 -DREAPERS=1 -DKEY2
+passes slot  safety   9000  -DREAPERS=2 -DKEY2 -DPUTS
+passes slot  safety   9000  -DNP=3 -DFOREIGN -DPUTS
+passes slot  safety   9000  -DNP=3 -DW1=ADD1+8*DEL1+64*ADD1 -DW2=ADD1 -DW3=DEL1
+passes slot  safety   12000 -DNP=3 -DREAPERS=1
+passes slot  progress 9000  -DLOOP -DNP=3
+passes slot  progress 9000  -DLOOP -DNP=3 -DNS=4
+passes count safety   9000  -DWORKERS=3 -DN_OPS=1
+passes count safety   9000  -DDEATHS=2
+passes reap  safety   9000  -DUSERS=3
+passes reap  safety   9000  -DUSERS=3 -DREAPERS=2 -DSWEEPERS=0
+passes reap  safety   9000  -DUSERS=2 -DNI=2
+passes reap  safety   9000  -DUSERS=2 -DNB=2
+passes span  safety   9000  -DNB=2
+passes span  safety   9000  -DNB=2 -DNO_JOIN
+passes span  safety   9000  -DTAKES=2
+passes wait  safety   9000  -DWRITERS=3 -DWRITES=1
+passes wait  safety   9000  -DWRITERS=3 -DWRITES=2 -DDEATHS=0
+passes wait  safety   9000  -DWRITES=3 -DDEATHS=2
 LIST
 }
 

@@ -24,6 +24,7 @@
  *
  * Size: NS slots, NR records, NP writers of N_OPS operations each, REAPERS.  Operations offered: key 1
  * always; KEY2 adds inserts and deletes of key 2; PUTS updates; GETS lookups and walks.  W1.. fix scripts.
+ * FIND_FIRST: an insert looks for the key before it places a record, as the library does (without: more runs).
  */
 #ifndef NS
 #define NS 3
@@ -209,7 +210,11 @@ next:
         k = (op >= ADD2 -> 2 : 1);
         if
         :: op == NONE -> goto stop
+#ifdef FIND_FIRST
+        :: op == ADD1 || op == ADD2 -> goto put
+#else
         :: op == ADD1 || op == ADD2 -> goto insert
+#endif
         :: else -> begin_look()
         fi;
         i = 0;
@@ -242,7 +247,8 @@ put:
     :: atomic {
         i < end -> w = slot[i];
         if
-        :: STATE(w) == LIVE && KEY(RECORD(w)) == 1 -> look[_pid] = RECORD(w); break
+        :: STATE(w) == LIVE && KEY(RECORD(w)) == k && op == PUT1 -> look[_pid] = RECORD(w); break
+        :: STATE(w) == LIVE && KEY(RECORD(w)) == k && op != PUT1 -> w = 0; i = 0; end = 0; goto done
         :: else -> w = 0; i++
         fi
        }
@@ -567,6 +573,9 @@ killed:
         if
         :: saw && op == PUT1 -> goto put
         :: saw && op != PUT1 -> goto done /* EXISTS */
+#ifdef FIND_FIRST
+        :: !saw && op != PUT1 -> goto put
+#endif
         :: else -> goto insert
         fi
     };
