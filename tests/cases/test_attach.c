@@ -221,19 +221,23 @@ struct twice {
 static void use_both(uint32_t who, void *arg)
 {
     struct twice *twice = arg;
+    struct shoal_view view = { 0 };
+    uint64_t pinned = 0;
     for (uint32_t i = 0; i < 3000; i++) {
-        struct shoal_view view;
         struct shoal *map = twice->map[(who + i) % 2], *other = twice->map[(who + i + 1) % 2];
+        if (i % 150 == 0) { /* so long that its block would be used again */
+            require(i == 0 || *(const uint64_t *)view.value == pinned, "C: a pinned value has changed");
+            shoal_view_end(&view);
+            must(shoal_view(map, "pinned", 6, &view));
+            pinned = *(const uint64_t *)view.value;
+        }
         must(shoal_incr(map, "sum", 3, 1, NULL));
-        must(shoal_view(map, "pinned", 6, &view));
-        uint64_t first = *(const uint64_t *)view.value;
         must(shoal_incr(other, "sum", 3, 1, NULL));
-        must(shoal_put(other, "pinned", 6, &(uint64_t){ first + 1 }, sizeof first));
+        must(shoal_put(other, "pinned", 6, &(uint64_t){ (uint64_t)who << 32 | i }, sizeof pinned));
         if (i % 100 == 0)
             require(reap(other).dead == 0, "C: a living thread was taken for dead");
-        require(*(const uint64_t *)view.value == first, "a pinned value has changed");
-        shoal_view_end(&view);
     }
+    shoal_view_end(&view);
 }
 
 static void opened_twice(void)
@@ -382,7 +386,8 @@ static void clones_are_noticed(void)
         if (pid == 0)
             raw_child(map, &view);
         crew_end(pid);
-        must(shoal_put(map, "pinned", 6, &i, sizeof i));
+        for (uint32_t k = 0; k < 100; k++) /* of the same size, so that its block would be used again */
+            must(shoal_put(map, "pinned", 6, "another text", 12));
         struct shoal_reaped reaped = reap(watcher);
         require(reaped.dead <= 1, "C: a clone's end made %u entries look dead", reaped.dead);
         require(entries_of(map, getpid()) == 2, "C: %u of this process's two entries are left",

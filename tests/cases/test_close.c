@@ -205,9 +205,8 @@ static void closed(void)
     must_be(shoal_iter_next(iter, &item), SHOAL_EINVAL);
     require(view.bytes == 9 && memcmp(view.value, "new value", 9) == 0, "a view does not outlive close");
     struct shoal *again = scene_open(scene_name(0));
-    must(shoal_put(again, "key", 3, "another", 7));
-    for (uint32_t i = 0; i < 1000; i++)
-        must(shoal_put(again, "key", 3, "churn it", 8));
+    for (uint32_t i = 0; i < 1000; i++) /* of the same size, so that its block would be used again */
+        must(shoal_put(again, "key", 3, "churn it!", 9));
     require(memcmp(view.value, "new value", 9) == 0, "C: a pinned value has changed after close");
     shoal_view_end(&view);
     shoal_view_end(&view);

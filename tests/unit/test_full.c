@@ -340,6 +340,7 @@ static void thousands_of_threads_attach(void **state)
     pthread_attr_t small;
     int64_t n = 0;
     o.max_threads = CROWD + 1;
+    o.heap_bytes = 64 << 20;
     struct crowd c = { .map = frame_map(*state, &o) };
     pthread_barrier_init(&c.all, NULL, CROWD + 1);
     pthread_attr_init(&small);
