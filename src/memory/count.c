@@ -80,12 +80,17 @@ int64_t count_sum(const struct segment *s)
     return sum;
 }
 
-/* A block that is named for retirement but not retired: its unlinking is under way, or was not counted. */
-static bool is_being_unlinked(const struct segment *s, uint64_t block)
+/* A block that is named for retirement, and unlinked, but not retired: it is still counted.  One that a slot
+ * names is not unlinked yet, or the name is old and the block another record's by now. */
+static bool is_unlinked_uncounted(const struct segment *s, uint64_t block)
 {
     struct block_place place;
-    return block != 0 && segment_locate(s, block, &place) &&
-           h_holds_record(load_acquire_u64(segment_block(s, block))); /* [block-state] */
+    if (block == 0 || !segment_locate(s, block, &place))
+        return false;
+    uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    return h_holds_record(h) && !(slot_i < s->slots_n && slot_names(load_seq_u64(segment_slot(s, slot_i)), block,
+                                                                    h_generation(h)));
 }
 
 static bool entry_is_at_rest(const struct segment *s, const struct entry *e)
@@ -98,7 +103,7 @@ static bool entry_is_at_rest(const struct segment *s, const struct entry *e)
         if (load_acquire_u64(&e->owned[i]) != 0) /* [entry-names] */
             return false;
     for (uint32_t i = 0; i < RETIRED_N; i++)
-        if (is_being_unlinked(s, load_acquire_u64(&e->retired[i]))) /* [entry-names] */
+        if (is_unlinked_uncounted(s, load_acquire_u64(&e->retired[i]))) /* [entry-names] */
             return false;
     return true;
 }
