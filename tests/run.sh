@@ -15,7 +15,7 @@ build=build-test
 passed=0
 failed=0
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.build" "$log.status"' EXIT
 
 now() { date +%s; }
 
@@ -49,12 +49,11 @@ part() { # NAME COMMAND...
 
 builds() {
     rm -rf "$build"
-    meson setup "$build" -Dcli=enabled >"$build.log" 2>&1 && ninja -C "$build" >>"$build.log" 2>&1
+    meson setup "$build" -Dcli=enabled >"$log.build" 2>&1 && ninja -C "$build" >>"$log.build" 2>&1
     status=$?
-    grep -A 4 -E 'warning:|error:|FAILED' "$build.log"
-    warnings=$(grep -c 'warning:' "$build.log")
-    [ "$status" -eq 0 ] || cat "$build.log"
-    rm -f "$build.log"
+    grep -A 4 -E 'warning:|error:|FAILED' "$log.build"
+    warnings=$(grep -c 'warning:' "$log.build")
+    [ "$status" -eq 0 ] || cat "$log.build"
     echo "$warnings warnings"
     [ "$status" -eq 0 ] && [ "$warnings" -eq 0 ]
 }
@@ -66,7 +65,7 @@ suites() {
     done
     rm -f "$build/meson-logs/testlog.json"
     # shellcheck disable=SC2086  # the suites are words
-    meson test -C "$build" --no-rebuild $chosen 2>&1 | grep -E '^ *[0-9]+/[0-9]+ '
+    meson test -C "$build" --no-rebuild $chosen 2>&1 | grep --line-buffered -E '^ *[0-9]+/[0-9]+ '
     python3 tests/structure/read_log.py "$build" tests "$@"
 }
 

@@ -17,6 +17,8 @@ quick=
 [ "${1-}" != --quick ] || quick=yes
 passed=0
 failed=0
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
 
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
@@ -27,10 +29,9 @@ now() { date +%s; }
 configure() { # COMPILER SANITIZERS FOLDER C-ARGUMENTS
     rm -rf "$3"
     CC=$1 meson setup "$3" "-Db_sanitize=$2" -Db_lundef=false -Dbuildtype=debugoptimized \
-        "-Dc_args=-fno-omit-frame-pointer $4" >"$3.log" 2>&1
+        "-Dc_args=-fno-omit-frame-pointer $4" >"$log" 2>&1
     status=$?
-    [ "$status" -eq 0 ] || cat "$3.log"
-    rm -f "$3.log"
+    [ "$status" -eq 0 ] || cat "$log"
     return "$status"
 }
 
@@ -57,12 +58,11 @@ job() { # COMPILER SANITIZERS FOLDER LEFT-OUT SUITE...
     done
     [ -z "$left_out" ] || chosen="$chosen --no-suite $left_out"
     # shellcheck disable=SC2086  # the suites are words
-    meson test -C "$folder" --timeout-multiplier 6 $chosen >"$folder.log" 2>&1
-    [ -f "$folder/meson-logs/testlog.json" ] || tail -40 "$folder.log"
-    python3 tests/structure/read_log.py "$folder" tests "$@" >"$folder.log"
-    cat "$folder.log"
-    add "$folder.log"
-    rm -f "$folder.log"
+    meson test -C "$folder" --timeout-multiplier 6 $chosen >"$log" 2>&1
+    [ -f "$folder/meson-logs/testlog.json" ] || tail -40 "$log"
+    python3 tests/structure/read_log.py "$folder" tests "$@" >"$log"
+    cat "$log"
+    add "$log"
     echo "-- $compiler, $sanitizers: $(($(now) - began)) s"
 }
 
@@ -77,12 +77,11 @@ plant() { # COMPILER FOLDER
     fi
     seed=1
     while [ "$seed" -le "$SEEDS" ]; do
-        "$2/tests/threads/test_threads" "$seed" >"$2.log" 2>&1
-        found=$(grep -c 'WARNING: ThreadSanitizer: data race' "$2.log")
+        "$2/tests/threads/test_threads" "$seed" >"$log" 2>&1
+        found=$(grep -c 'WARNING: ThreadSanitizer: data race' "$log")
         [ "$found" -eq 0 ] || break
         seed=$((seed + 1))
     done
-    rm -f "$2.log"
     if [ "$found" -gt 0 ]; then
         passed=$((passed + 1))
         echo "found with seed $seed, $found reports"

@@ -178,9 +178,9 @@ static void killed_parent_of_workers(void)
         await_work(talk, 1000);
         require(scene_stats(map).dead == 0 && scene_stats(map).attached == WORKERS + 1, "%u attached, %u dead",
                 scene_stats(map).attached, scene_stats(map).dead);
-        require(reap(map).dead == 0, "the living were reaped");
+        reaps(map, 0);
         workers_end(talk, map);
-        reaps(map, WORKERS);
+        require(reap(map).dead <= WORKERS && scene_stats(map).attached == 1, "%u attached", scene_stats(map).attached);
         (void)scene_check(map, true);
         shoal_close(map);
         must(shoal_unlink(scene_name(0)));
@@ -235,7 +235,7 @@ static void use_both(uint32_t who, void *arg)
         must(shoal_incr(other, "sum", 3, 1, NULL));
         must(shoal_put(other, "pinned", 6, &(uint64_t){ (uint64_t)who << 32 | i }, sizeof pinned));
         if (i % 100 == 0)
-            require(reap(other).dead == 0, "C: a living thread was taken for dead");
+            reaps(other, 0); /* a living thread must not be taken for dead */
     }
     shoal_view_end(&view);
 }
@@ -268,7 +268,7 @@ static void reap_for_ever(uint32_t who, void *arg)
     struct shoal *map = scene_open(scene_name(0));
     (void)who;
     while (!atomic_load(&talk->end))
-        atomic_fetch_add(&talk->index, reap(map).dead);
+        reaps(map, 0); /* all of them close before they end */
     shoal_close(map);
 }
 
@@ -303,7 +303,6 @@ static void the_living_are_not_reaped(void)
     crew_end(pid);
     must(shoal_incr(twice.map[0], "sum", 3, 0, &sum));
     require(sum == 4 * 10 * 21 * (int64_t)scene_rounds(5), "sum %lld", (long long)sum);
-    require(talk->index == 0, "C: %u living were reaped", talk->index); /* all of them closed before they ended */
     reaps(twice.map[0], 0);
     (void)scene_check(twice.map[0], true);
     shoal_close(twice.map[0]);
@@ -362,7 +361,8 @@ static void raw_child(struct shoal *map, const struct shoal_view *view)
 {
     struct shoal_view ended = *view;
     pid_t self = (pid_t)syscall(SYS_getpid);
-    shoal_view_end(&ended); /* the parent's: no effect */
+    if (self % 4 < 2)
+        shoal_view_end(&ended); /* the parent's: no effect */
     for (uint32_t k = 0; k < 100; k++)
         must(shoal_incr(map, "sum", 3, 1, NULL));
     require(entries_of(map, self) == 1, "a cloned child has %u entries", entries_of(map, self));

@@ -11,10 +11,12 @@ Prints each failure with its log, each `skipped: NAME (why)`, the time of each s
 import collections
 import json
 import pathlib
+import re
 import sys
 
 NO_SUITES = {"lib", "results", "models"}  # shared code; counts of long runs; run by themselves
 LOG_LINES = 60
+TELLS = re.compile(r"not ok|FAIL|ERROR|LINE|[Ee]rror:|WARNING: |SUMMARY: ")
 
 
 def suite_and_name(result):
@@ -22,15 +24,19 @@ def suite_and_name(result):
     return where.rpartition(":")[2].split("+")[0], name
 
 
-def tail(text):
+def shortened(text):
+    """Of a long log the lines that tell of failures, and its end."""
     lines = text.rstrip("\n").split("\n")
-    return lines if len(lines) <= LOG_LINES else ["..."] + lines[-LOG_LINES:]
+    if len(lines) <= LOG_LINES:
+        return lines
+    half = LOG_LINES // 2
+    return [line for line in lines[:-half] if TELLS.search(line)][:half] + ["..."] + lines[-half:]
 
 
 def show_failure(suite, name, result):
     print(f"failed: {suite} / {name} ({result['result']}, status {result['returncode']})")
     for stream in ("stdout", "stderr"):
-        for line in tail(result.get(stream, "")):
+        for line in shortened(result.get(stream, "")):
             if line:
                 print("    " + line)
 
