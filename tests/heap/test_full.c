@@ -96,23 +96,23 @@ static struct other *other_make(struct shoal *map, uint64_t seed)
 static void hoard(uint32_t who, void *arg)
 {
     struct other *o = arg;
-    (void)who;
+    char series = (char)('h' + (char)who);
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t bytes = 32; bytes < 1600; bytes += 16)
-            (void)fill_put(o->map, 'h', bytes, bytes);
+            (void)fill_put(o->map, series, bytes, bytes);
         for (uint32_t bytes = 32; bytes < 1600; bytes += 16) {
             char key[FILL_KEY_BYTES + 1];
-            fill_key(key, 'h', bytes);
+            fill_key(key, series, bytes);
             int code = shoal_delete(o->map, key, FILL_KEY_BYTES);
             require(code == 0 || code == SHOAL_MISSING, "delete: %d", code);
         }
     }
-    for (uint32_t i = 0; i < 31 && fill_put(o->map, 'h', i, SMALL) == 0; i++)
-        fill_delete(o->map, 'h', i);
+    for (uint32_t i = 0; i < 31 && fill_put(o->map, series, i, SMALL) == 0; i++)
+        fill_delete(o->map, series, i);
     bell_ring(&o->ready);
     bell_hear(&o->go);
-    must(fill_put(o->map, 'h', 0, SMALL)); /* and it can go on, as the map is empty then */
-    fill_delete(o->map, 'h', 0);
+    must(fill_put(o->map, series, 0, SMALL)); /* and it can go on, as the map is empty then */
+    fill_delete(o->map, series, 0);
 }
 
 static void beside_the_idle(void)
