@@ -70,11 +70,13 @@ suites() {
 }
 
 models() {
-    if [ ! -f tests/models/run.sh ]; then
-        echo "tests/models has no run.sh"
-        return 1
+    bash tests/models/run.sh
+    status=$?
+    if [ "$status" -eq 77 ]; then # it has said why
+        echo "0 passed, 0 failed"
+        return 0
     fi
-    sh tests/models/run.sh
+    return "$status"
 }
 
 sh tools/deps.sh python3:python3 nm:binutils spin:spin || exit 1

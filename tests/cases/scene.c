@@ -50,7 +50,7 @@ void scene_run(void **state)
 {
     const struct scene *scene = *state;
     scene_pid = getpid();
-    fflush(NULL);
+    (void)fflush(NULL);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
@@ -61,7 +61,7 @@ void scene_run(void **state)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)alarm(from_environment("SCENE_SECONDS", SECONDS_DEFAULT));
         scene->body();
-        fflush(NULL);
+        (void)fflush(NULL);
         _exit(0);
     }
     (void)setpgid(pid, pid);
@@ -81,7 +81,7 @@ uint64_t scene_seed(void)
     uint64_t seed =
         text != NULL ? strtoull(text, NULL, 0) : random_mix((uint64_t)now.tv_sec * 1000000007u + (uint64_t)now.tv_nsec);
     printf("seed 0x%llx\n", (unsigned long long)seed);
-    fflush(stdout);
+    (void)fflush(stdout);
     return seed;
 }
 
@@ -195,7 +195,7 @@ void scene_holds(struct shoal *map, const char *key, uint64_t tag, size_t bytes)
 
 static pid_t start(uint32_t i, crew_fn *fn, void *arg, bool dies_with_parent)
 {
-    fflush(NULL);
+    (void)fflush(NULL);
     pid_t parent = getpid(), pid = fork();
     require(pid >= 0, "fork: %s", strerror(errno));
     if (pid != 0)
@@ -207,7 +207,7 @@ static pid_t start(uint32_t i, crew_fn *fn, void *arg, bool dies_with_parent)
     }
     (void)alarm(from_environment("SCENE_SECONDS", SECONDS_DEFAULT));
     fn(i, arg);
-    fflush(NULL);
+    (void)fflush(NULL);
     _exit(0);
 }
 
@@ -260,7 +260,7 @@ void crew_await_asleep(pid_t pid)
         FILE *file = fopen(path, "r");
         require(file != NULL, "%s: %s", path, strerror(errno));
         size_t n = fread(text, 1, sizeof text - 1, file);
-        fclose(file);
+        (void)fclose(file);
         text[n] = '\0';
         at = strrchr(text, ')');
         if (at != NULL && (at[2] == 'S' || at[2] == 'T' || at[2] == 't'))

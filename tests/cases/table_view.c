@@ -82,5 +82,5 @@ void table_print(const char *what, const struct table_view *v)
            what, (unsigned long long)v->live, v->live ? (double)v->distance_sum / (double)v->live : 0.0,
            v->distance_max, (double)v->bound_sum, (double)v->needed_sum, v->bound_max, (unsigned long long)v->runs_used,
            (unsigned long long)v->runs_needed);
-    fflush(stdout);
+    (void)fflush(stdout);
 }

@@ -156,7 +156,7 @@ static uint32_t mappings(void)
     require(file != NULL, "maps");
     while (fgets(line, sizeof line, file) != NULL)
         n += strstr(line, "/dev/shm/") != NULL; /* a map that was made here has no name there */
-    fclose(file);
+    (void)fclose(file);
     return n;
 }
 

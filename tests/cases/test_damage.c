@@ -52,7 +52,7 @@ static void mark_records(const struct segment *s, uint8_t *is_record)
             continue;
         require(segment_locate(s, slot_block(w), &place) && record_decode(s, &place, &r), "slot %llu",
                 (unsigned long long)i);
-        memset(is_record + place.block + r.key_at * 8, 1, r.key_bytes);
+        memset(is_record + place.block + r.key_at * 8ul, 1, r.key_bytes);
         memset(is_record + place.block + r.value_at * 8, 1, r.value_bytes);
     }
 }
@@ -271,6 +271,7 @@ static void cut_files(void)
     must_refuse_open("longer by", 1);
     file_write(longer, ref.n + 4096);
     must_refuse_open("longer by", 4096);
+    free(longer);
 }
 
 /* Each word of the header's immutable part as 0, ~0, one more, its neighbour; and all of it zero. */
@@ -371,7 +372,7 @@ static void scribbler(void)
 {
     uint64_t seed = scene_seed();
     for (uint32_t i = 0; i < scene_rounds(40); i++)
-        scribbler_round(seed + i * 7, i % 4 == 0 ? 5000 : 300);
+        scribbler_round(seed + (uint64_t)i * 7, i % 4 == 0 ? 5000 : 300);
 }
 
 SCENE_MAIN(SCENE(flipped_bits), SCENE(flipped_bits_with_checksums), SCENE(cut_files), SCENE(wiped_headers),

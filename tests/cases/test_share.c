@@ -181,7 +181,7 @@ static void mixed_calls(void)
 {
     uint64_t seed = scene_seed();
     for (uint32_t i = 0; i < scene_rounds(20); i++)
-        mix_round(seed + i * 100);
+        mix_round(seed + (uint64_t)i * 100);
 }
 
 /* -- One key for all --------------------------------------------------------------------------- */

@@ -9,8 +9,8 @@
 #include "cases/scene.h"
 #include "cases/table_view.h"
 
-#define HEAP_BYTES (8u << 20)
-#define SPAN_BYTES 8192u /* of that heap: 1024 spans */
+#define HEAP_BYTES (8ul << 20)
+#define SPAN_BYTES 8192ul /* of that heap: 1024 spans */
 
 static uint8_t *bytes_of(uint64_t *random, size_t n)
 {
@@ -94,7 +94,7 @@ static void every_size(void)
 /* NULs and every last byte tell keys and values apart. */
 static void every_trailing_byte(void)
 {
-    struct shoal *map = scene_map(17 * 256, HEAP_BYTES);
+    struct shoal *map = scene_map(17ul * 256, HEAP_BYTES);
     for (size_t n = 1; n <= 17; n++) {
         uint8_t key[17] = { 0 }, value[17] = { 0 }, got[17];
         for (unsigned b = 0; b < 256; b++) {
@@ -224,7 +224,7 @@ static void largest_value(void)
         }
         uint64_t limit = scene_stats(map).max_value_bytes;
         require(fits <= HEAP_BYTES && fits + 128 > HEAP_BYTES && fits == limit,
-                "H: the largest value of an empty heap of %u bytes is %zu, max_value_bytes is %llu", HEAP_BYTES, fits,
+                "H: the largest value of an empty heap of %lu bytes is %zu, max_value_bytes is %llu", HEAP_BYTES, fits,
                 (unsigned long long)limit);
         goes_and_comes(map, "k", 1, value, fits);
         must(shoal_put(map, "small", 5, "x", 1)); /* it takes a span, so the whole heap is not to be had */
@@ -262,5 +262,34 @@ static void largest_record_fits(void)
     free(value);
 }
 
+/* shoal_size_for: so many records of these mean sizes fit, all alike or from half the mean to one and a half. */
+static void size_for_round(uint64_t *random, uint32_t flags, bool alike)
+{
+    static uint8_t value[8000];
+    uint32_t keys = 1 + random_below(random, 5000), key_bytes = 8 + random_below(random, 50);
+    uint32_t mean = random_below(random, 4) ? random_below(random, 300) : random_below(random, 5000);
+    struct shoal_options options = SHOAL_OPTIONS_INIT;
+    uint8_t key[64] = { 0 };
+    options.flags = flags;
+    must(shoal_size_for(keys, key_bytes, mean, &options));
+    struct shoal *map = scene_create(scene_name(0), &options);
+    must(shoal_unlink(scene_name(0)));
+    for (uint32_t k = 0; k < keys; k++) {
+        memcpy(key, &k, sizeof k);
+        uint32_t bytes = alike ? mean : mean / 2 + random_below(random, mean + 1);
+        int code = shoal_put(map, key, key_bytes, value, bytes);
+        require(code == 0, "size_for(%u, %u, %u) with flags %u: record %u of %u bytes: %s", keys, key_bytes, mean,
+                flags, k, bytes, shoal_error_text());
+    }
+    shoal_close(map);
+}
+
+static void size_for_is_enough(void)
+{
+    uint64_t random = scene_seed();
+    for (uint32_t i = 0; i < scene_rounds(200); i++)
+        size_for_round(&random, all_flags[i % FLAGS_N], i % 2 == 0);
+}
+
 SCENE_MAIN(SCENE(every_size), SCENE(every_trailing_byte), SCENE(one_over_the_limit), SCENE(largest_value),
-           SCENE(largest_record_fits))
+           SCENE(largest_record_fits), SCENE(size_for_is_enough))

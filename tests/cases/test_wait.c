@@ -205,7 +205,7 @@ static void keys_of_one_bucket(struct sleeper *sleeper)
         char key[24];
         (void)snprintf(key, sizeof key, "key-%u", i);
         if (bucket_of(sleeper->map, key) == bucket_of(sleeper->map, sleeper->key[0]))
-            strcpy(sleeper->key[n++], key);
+            memcpy(sleeper->key[n++], key, sizeof key);
     }
 }
 
@@ -292,7 +292,7 @@ static void ping_pong(void)
     printf("%u ping-pongs, %llu noticed late, %llu ms\n", PINGS * scene_rounds(1), (unsigned long long)t->late,
            (unsigned long long)t->late_ms);
     /* A lost wake costs 100 ms.  A busy machine may now and then delay one as long. */
-    require(t->late <= 3 * scene_rounds(1), "C: %llu wakes were lost", (unsigned long long)t->late);
+    require(t->late <= scene_rounds(3), "C: %llu wakes were lost", (unsigned long long)t->late);
     shoal_close(t->map);
 }
 

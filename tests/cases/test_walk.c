@@ -53,11 +53,11 @@ static void few_keys_in_a_large_map(void)
     struct shoal *map = scene_map(CAPACITY, HEAP_BYTES);
     require(walk_cost(map, 0) == 0, "an empty map costs nothing");
     keys_put(map, 0, FEW);
-    require(walk_cost(map, FEW) <= FEW * RUN_GROUPS, "more than the keys' own runs");
+    require(walk_cost(map, FEW) <= (uint64_t)FEW * RUN_GROUPS, "more than the keys' own runs");
     keys_put(map, FEW, MANY);
     require(scene_count(map) == MANY, "count");
     keys_delete(map, FEW, MANY);
-    require(walk_cost(map, FEW) <= FEW * RUN_GROUPS, "more than the keys' own runs, behind a past");
+    require(walk_cost(map, FEW) <= (uint64_t)FEW * RUN_GROUPS, "more than the keys' own runs, behind a past");
     keys_delete(map, 0, FEW);
     require(walk_cost(map, 0) == 0, "an emptied map costs nothing");
     shoal_close(map);
@@ -100,8 +100,8 @@ static void behind_killed_writers(void)
     uint64_t left = scene_count(past->map) - FEW;
     require(left <= kills, "%llu keys of %u killed writers are left", (unsigned long long)left, kills);
     uint64_t cost = walk_cost(past->map, FEW + left);
-    require(cost <= (FEW + 2 * kills) * RUN_GROUPS, "%llu groups for %u keys behind %u kills", (unsigned long long)cost,
-            FEW, kills);
+    require(cost <= (FEW + 2ul * kills) * RUN_GROUPS, "%llu groups for %u keys behind %u kills",
+            (unsigned long long)cost, FEW, kills);
     struct table_view v;
     table_look(past->map, &v);
     table_print("behind kills", &v);

@@ -12,7 +12,7 @@
 #include "lib/act.h"
 
 #define HEAP_BYTES (16u << 20)
-#define SPAN_BYTES (16u << 10)
+#define SPAN_BYTES (16ul << 10)
 #define KEYS_MAX 400u
 
 static uint8_t *buffer;

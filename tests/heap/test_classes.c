@@ -17,7 +17,7 @@ static double share_of(const struct classes *classes, uint64_t span_bytes, uint6
 {
     uint32_t i = classes_find(classes, bytes);
     if (i == classes->n)
-        return (double)((bytes + span_bytes - 1) / span_bytes * span_bytes);
+        return (double)(bytes + (span_bytes - bytes % span_bytes) % span_bytes);
     const struct block_class *c = &classes->of[i];
     require(c->bytes >= bytes && (i == 0 || classes->of[i - 1].bytes < bytes), "%llu bytes in class %u of %u bytes",
             (unsigned long long)bytes, i, c->bytes);

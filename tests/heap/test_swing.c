@@ -120,10 +120,10 @@ static void one_swings(uint64_t percent, uint32_t phases_n, bool may_be_refused)
         fill_delete(map, 'f', i);
     struct swing w = swing_make(map, 's', HEAP_BYTES / 100 * percent, phases_n, seed);
     w.may_be_refused = may_be_refused;
-    for (uint8_t phase = 0; phase < phases_n; phase++) /* there and back in order, then at random */
-        swing_phase(&w, phase);
-    for (uint8_t phase = (uint8_t)phases_n; phase-- > 0;)
-        swing_phase(&w, phase);
+    for (uint32_t phase = 0; phase < phases_n; phase++) /* there and back in order, then at random */
+        swing_phase(&w, (uint8_t)phase);
+    for (uint32_t phase = phases_n; phase-- > 0;)
+        swing_phase(&w, (uint8_t)phase);
     swing_rounds(&w, scene_rounds(8));
     struct shoal_stats stats = scene_stats(map);
     printf("%llu %% live: %llu writes, %llu records moved, %u refused\n", (unsigned long long)percent,

@@ -207,7 +207,7 @@ next:
         script = script >> 3;
 #endif
         saw = 0;
-        k = (op >= ADD2 -> 2 : 1);
+        k = (op == ADD2 || op == DEL2 -> 2 : 1);
         if
         :: op == NONE -> goto stop
 #ifdef FIND_FIRST
