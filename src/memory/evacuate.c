@@ -105,7 +105,8 @@ static bool drain_block(struct attachment *a, const struct drain *d, uint32_t i)
     uint64_t h = load_acquire_u64(word); /* [block-state] */
     if (h_state(h) == BLOCK_OWNED) {
         struct settle_count ignored = { 0 };
-        if (h_owner(h) == a->index || !attach_is_dead(s, h_owner(h)))
+        /* Without `move` this may run inside a settling, whose pin it must leave alone. */
+        if (!d->move || h_owner(h) == a->index || !attach_is_dead(s, h_owner(h)))
             return false;
         settle_block(a, &place, h, &ignored);
         h = load_acquire_u64(word); /* [block-state] */
