@@ -218,10 +218,11 @@ static inline uint32_t place_slot(uint64_t place) { return (uint32_t)(place >> 3
 
 /* -- Span word --------------------------------------------------------------------------
  *  state:3 | class:10 | backed:1 | run:18 | count:32
- * READY, DRAIN: first span of a run of `run` spans, cut into blocks of `class`.
+ * READY, DRAIN: first span of a run of `run` spans, cut into blocks of `class`.  CLOSED: the same, every
+ * block of it seen SEALED; nobody begins to work on a block of it.
  * CONT: span `run` of such a run.  CLAIMED: `run` is the index of the attachment that is making or
  * unmaking it.  count grows with every change of state, so a span word never repeats. */
-enum span_state { SPAN_FREE = 0, SPAN_CLAIMED, SPAN_READY, SPAN_DRAIN, SPAN_CONT };
+enum span_state { SPAN_FREE = 0, SPAN_CLAIMED, SPAN_READY, SPAN_DRAIN, SPAN_CONT, SPAN_CLOSED };
 #define SPAN_BACKED ((uint64_t)1 << 50)
 #define SPAN_RUN_MAX ((1u << 18) - 1)
 #define SPAN_CLASS_MAX ((1u << 10) - 1)

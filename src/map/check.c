@@ -203,12 +203,12 @@ static void check_spans(struct checker *c)
     for (uint32_t i = 0; i < s->geo.spans_n;) {
         uint64_t word = load_acquire_u64(&s->spans[i]); /* [span-ready] */
         enum span_state state = span_state(word);
-        if (segment_run_is_sound(s, i, word)) {
+        if (segment_run_begins(s, i, word)) {
             check_run(c, i, word);
             i += span_run(word);
             continue;
         }
-        if ((state == SPAN_READY || state == SPAN_DRAIN || state > SPAN_CONT) &&
+        if (state != SPAN_FREE && state != SPAN_CLAIMED && state != SPAN_CONT &&
             load_seq_u64(&s->spans[i]) == word)
             problem(c, "span %u: word %016llx describes no run", i, (unsigned long long)word);
         i++;

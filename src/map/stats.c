@@ -79,7 +79,7 @@ static void tally_heap(struct tally *t)
         row = span_state(word) == SPAN_FREE ? row + s->geo.span_bytes : 0;
         t->largest = row > t->largest ? row : t->largest;
         t->stats->backed_bytes += (word & SPAN_BACKED) ? s->geo.span_bytes : 0;
-        if (segment_run_is_sound(s, i, word)) {
+        if (segment_run_begins(s, i, word)) {
             t->stats->backed_bytes += (uint64_t)(span_run(word) - 1) << s->span_shift;
             tally_run(t, i, word);
             i += span_run(word);

@@ -62,11 +62,14 @@ void count_settle(struct attachment *a, struct entry *e)
         return;
     uint64_t block = load_relaxed_u64(&e->pending_block), h = load_relaxed_u64(&e->pending_h);
     /* Whoever moves H on from pending_h settles this counter first, so H tells.  The bytes may belong to
-     * a reformatted span by then: the comparison may not be fooled by payload, hence the guard. */
+     * a reformatted span by then: the comparison may not be fooled by payload, hence the guard.  While the
+     * span word changes the question is open, and asked again. */
     struct block_place place;
-    bool happened = false;
-    if (segment_locate(s, block, &place) && hazard_guard_span(a, place.span_i, place.span_word))
-        happened = load_acquire_u64(segment_block(s, block)) == h;
+    bool happened = false, held = false;
+    while (!held && segment_locate(s, block, &place)) {
+        held = hazard_guard_span(a, place.span_i, place.span_word);
+        happened = held && load_acquire_u64(segment_block(s, block)) == h; /* [block-state] */
+    }
     (void)counter_finish(e, counter, happened);
     hazard_clear(a, HAZARD_GUARD);
 }

@@ -8,12 +8,13 @@
 #include "memory/settle.h"
 
 #define SPANS_PER_SURVEY 8u /* a survey reads every bitmap: use it for more than one span */
+#define LOOKS 16u /* others who are at work in a span see that it is closed at their next block, and leave */
 #define OWNED_COPY 1u /* owned[0] is the operation's own record */
 
 /* A run under evacuation, as the evacuator knows it. */
 struct drain {
     uint32_t span_i, class_i, run, blocks_n;
-    uint64_t word; /* DRAIN */
+    uint64_t word; /* DRAIN, then CLOSED */
     bool move, may_claim;
 };
 
@@ -84,7 +85,7 @@ static void block_evacuate(struct attachment *a, const struct drain *d, const st
 {
     struct settle_count ignored = { 0 };
     const struct segment *s = a->segment;
-    settle_block(a, place, h, &ignored); /* unreferenced: retired by this */
+    (void)settle_block(a, place, h, &ignored); /* unreferenced: retired by this */
     hazard_set(a, HAZARD_SETTLE, place->block);
     uint64_t now = load_seq_u64(segment_block(s, place->block)); /* [hazard] */
     if (h_generation(now) == h_generation(h) && h_state(now) == BLOCK_PUB &&
@@ -108,7 +109,7 @@ static bool drain_block(struct attachment *a, const struct drain *d, uint32_t i)
         /* Without `move` this may run inside a settling, whose pin it must leave alone. */
         if (!d->move || h_owner(h) == a->index || !attach_is_dead(s, h_owner(h)))
             return false;
-        settle_block(a, &place, h, &ignored);
+        (void)settle_block(a, &place, h, &ignored);
         h = load_acquire_u64(word); /* [block-state] */
     }
     if (h_state(h) == BLOCK_PUB) {
@@ -135,23 +136,45 @@ static bool drain_block(struct attachment *a, const struct drain *d, uint32_t i)
     return h_state(load_acquire_u64(word)) == BLOCK_SEALED;
 }
 
-/* Look at the hazards, then at the seals, in this order: who takes a hazard later finds DRAIN. */
-static bool drain_is_empty(struct attachment *a, const struct drain *d)
+/* By a hazard of anybody, but the guard that this attachment holds for the drain itself. */
+static bool drain_is_touched(struct attachment *a, const struct drain *d)
 {
-    const struct segment *s = a->segment;
-    uint64_t from = segment_span_at(s, d->span_i), to = from + ((uint64_t)d->run << s->span_shift);
+    uint64_t from = segment_span_at(a->segment, d->span_i), to = from + ((uint64_t)d->run << a->segment->span_shift);
     struct hazard_set set = { 0 };
-    bool clear = hazard_collect(a, &set) && !hazard_set_touches(&set, from, to);
+    bool touched = !hazard_collect(a, &set) || hazard_set_touches(&set, from, to);
     hazard_set_free(&set);
-    for (uint32_t i = 0; clear && i < d->blocks_n; i++)
-        clear = h_state(load_seq_u64(segment_block(s, segment_block_at(s, d->span_i, d->class_i, i)))) == BLOCK_SEALED;
-    return clear;
+    return touched;
 }
 
-/* DRAIN -> CLAIMED -> unused. */
+static bool drain_is_sealed(const struct segment *s, const struct drain *d)
+{
+    for (uint32_t i = 0; i < d->blocks_n; i++)
+        if (h_state(load_seq_u64(segment_block(s, segment_block_at(s, d->span_i, d->class_i, i)))) != BLOCK_SEALED)
+            return false;
+    return true;
+}
+
+/* DRAIN -> CLOSED.  Whoever set a hazard before is seen by the looks that follow; who sets one later finds
+ * the span closed.  Were the looks made in DRAIN, somebody who joined behind them could take the bytes of
+ * the next format for a FREE block and overwrite them. */
+static bool drain_close(const struct segment *s, struct drain *d)
+{
+    uint64_t closed = span_pack(d->word, SPAN_CLOSED, d->class_i, d->run, true);
+    if (!cas_u64(&s->spans[d->span_i], d->word, closed)) /* dies here: a sweep calls it off */
+        return false;
+    d->word = closed;
+    return true;
+}
+
+/* CLOSED -> CLAIMED -> unused. */
 static bool drain_finish(struct attachment *a, const struct drain *d)
 {
     const struct segment *s = a->segment;
+    for (uint32_t i = 0; drain_is_touched(a, d); i++)
+        if (i == LOOKS)
+            return false;
+    if (!drain_is_sealed(s, d)) /* behind the looks: who held a hazard may have unsealed */
+        return false;
     store_seq_u64(&a->entry->claim, (uint64_t)d->span_i << 32 | d->run); /* [entry-names] */
     bool mine = cas_u64(&s->spans[d->span_i], d->word, span_pack(d->word, SPAN_CLAIMED, 0, a->index, true));
     if (mine)
@@ -176,19 +199,14 @@ static void span_unseal(struct attachment *a, uint32_t span_i, uint64_t word)
     }
 }
 
-static void drain_call_off(struct attachment *a, uint32_t span_i)
+/* From `word`, DRAIN or CLOSED, back into use.  Where somebody else has done that, this attachment may have
+ * sealed a block behind their back. */
+static void drain_call_off(struct attachment *a, uint32_t span_i, uint64_t word)
 {
     const struct segment *s = a->segment;
-    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (!segment_run_is_sound(s, span_i, word))
-        return;
-    if (span_state(word) == SPAN_DRAIN) {
-        uint64_t ready = span_pack(word, SPAN_READY, span_class(word), span_run(word), true);
-        if (!cas_u64(&s->spans[span_i], word, ready))
-            return;
-        word = ready;
-    }
-    if (hazard_guard_span(a, span_i, word))
+    (void)cas_u64(&s->spans[span_i], word, span_pack(word, SPAN_READY, span_class(word), span_run(word), true));
+    word = load_seq_u64(&s->spans[span_i]);
+    if (span_state(word) == SPAN_READY && segment_run_begins(s, span_i, word) && hazard_guard_span(a, span_i, word))
         span_unseal(a, span_i, word);
     hazard_clear(a, HAZARD_GUARD);
 }
@@ -196,19 +214,22 @@ static void drain_call_off(struct attachment *a, uint32_t span_i)
 void evacuate_call_off_abandoned(struct attachment *a, uint32_t span_i)
 {
     const struct segment *s = a->segment;
+    uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+    if ((span_state(word) != SPAN_DRAIN && span_state(word) != SPAN_CLOSED) || !segment_run_begins(s, span_i, word))
+        return;
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++)
         if (load_acquire_u64(&s->entries[i].draining) == span_i + 1u && /* [entry-names] */
             load_seq_u32(&s->entries[i].attached) != 0 && !attach_is_dead(s, i))
             return;
-    drain_call_off(a, span_i);
+    drain_call_off(a, span_i, word);
 }
 
 static bool drain_begin(struct attachment *a, uint32_t span_i, struct drain *d)
 {
     const struct segment *s = a->segment;
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (!segment_run_is_sound(s, span_i, word))
+    if (!segment_run_is_open(s, span_i, word))
         return false;
     d->span_i = span_i;
     d->class_i = span_class(word);
@@ -230,9 +251,9 @@ static bool evacuate_run(struct attachment *a, uint32_t span_i, bool move, bool 
     bool begun = drain_begin(a, span_i, &d), empty = begun;
     for (uint32_t i = 0; empty && i < d.blocks_n; i++)
         empty = drain_block(a, &d, i) && drain_is_current(a, &d);
-    bool done = empty && drain_is_empty(a, &d) && drain_finish(a, &d);
+    bool done = empty && drain_close(a->segment, &d) && drain_finish(a, &d);
     if (begun && !done)
-        drain_call_off(a, span_i);
+        drain_call_off(a, span_i, d.word);
     hazard_clear(a, HAZARD_GUARD);
     store_release_u64(&a->entry->draining, 0);
     return done;
@@ -288,7 +309,7 @@ static bool survey_take(const struct attachment *a, struct survey *v)
         uint64_t word = load_acquire_u64(&s->spans[i]); /* [span-ready] */
         if (span_state(word) == SPAN_FREE)
             v->cost[i] = (word & SPAN_BACKED) || !a->no_space ? 0 : SURVEY_NEVER;
-        else if (segment_run_is_sound(s, i, word))
+        else if (segment_run_is_open(s, i, word))
             survey_run(s, v, i, word);
     }
     return true;
@@ -298,7 +319,7 @@ static bool survey_take(const struct attachment *a, struct survey *v)
 static bool survey_fits(const struct segment *s, const struct survey *v, uint32_t span_i)
 {
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (!segment_run_is_sound(s, span_i, word))
+    if (!segment_run_is_open(s, span_i, word))
         return false;
     uint32_t class_i = span_class(word), n = segment_blocks_n(s, class_i);
     if (v->cost[span_i] == 0)

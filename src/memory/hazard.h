@@ -6,7 +6,8 @@
  * store, so a block that was unlinked before is not used, and one that is unlinked later is seen pinned
  * by whoever scans all hazards before freeing it.
  * A guard says "do not reformat the span of this block": its holder re-reads the span word behind the
- * store.  Every CAS on an H, and every write to a bitmap inside a span, happens under a pin or a guard.
+ * store, and finds READY or DRAIN; who reformats looks at all hazards after it made the span CLOSED.
+ * Every CAS on an H, and every write to a bitmap inside a span, happens under a pin or a guard.
  */
 #ifndef SHOAL_MEMORY_HAZARD_H
 #define SHOAL_MEMORY_HAZARD_H

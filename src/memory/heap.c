@@ -136,13 +136,18 @@ static bool cache_fill_from_span(struct attachment *a, struct block_cache *cache
     const struct segment *s = a->segment;
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     bool mine = span_state(word) == SPAN_READY && span_class(word) == class_i &&
-                segment_run_is_sound(s, span_i, word) && hazard_guard_span(a, span_i, word);
+                segment_run_is_open(s, span_i, word) && hazard_guard_span(a, span_i, word);
     if (mine) {
         for (uint32_t w = 0; w < s->classes.of[class_i].bitmap_n && cache->n == 0; w++)
             cache_take_word(a, cache, span_i, class_i, word, w);
     }
     hazard_clear(a, HAZARD_GUARD);
     return cache->n > 0;
+}
+
+static bool span_is_being_emptied(uint64_t word, uint32_t class_i)
+{
+    return (span_state(word) == SPAN_DRAIN || span_state(word) == SPAN_CLOSED) && span_class(word) == class_i;
 }
 
 /* The span seems to have nothing: say so, and look again, because somebody may have freed in between (and
@@ -153,12 +158,12 @@ static bool cache_fill_or_unhint(struct attachment *a, struct block_cache *cache
     const struct segment *s = a->segment;
     shared_u64 *hint = hint_word(s, class_i, span_i);
     uint64_t bit = (uint64_t)1 << (span_i % 64), word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (span_state(word) == SPAN_DRAIN && span_class(word) == class_i)
+    if (span_is_being_emptied(word, class_i))
         return false;
     (void)fetch_and_u64(hint, ~bit);
     word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     bool filled = cache_fill_from_span(a, cache, class_i, span_i);
-    if (filled || (span_state(word) == SPAN_DRAIN && span_class(word) == class_i))
+    if (filled || span_is_being_emptied(word, class_i))
         (void)fetch_or_u64(hint, bit);
     return filled;
 }
@@ -444,7 +449,7 @@ void heap_room(const struct segment *s, struct heap_room *ret_room)
         best_row = row > best_row ? row : best_row;
         if (span_state(word) == SPAN_FREE)
             room.free_bytes += s->geo.span_bytes;
-        if (span_state(word) != SPAN_READY || !segment_run_is_sound(s, i, word) || span_class(word) == s->classes.n)
+        if (span_state(word) != SPAN_READY || !segment_run_is_open(s, i, word) || span_class(word) == s->classes.n)
             continue;
         uint64_t bytes = s->classes.of[span_class(word)].bytes;
         uint32_t free_n = heap_published_n(s, i, span_class(word));

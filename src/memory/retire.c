@@ -118,9 +118,13 @@ static void list_free(struct attachment *a, uint32_t i, const struct hazard_set 
     if (hazard_set_pins(set, r->block))
         return;
     struct block_place place;
-    if (segment_locate(a->segment, r->block, &place) && hazard_guard_span(a, place.span_i, place.span_word) &&
-        load_acquire_u64(segment_block(a->segment, r->block)) == r->h) /* [block-state] */
-        (void)retire_free(a, &place, r->h, set);
+    while (segment_locate(a->segment, r->block, &place)) {
+        if (!hazard_guard_span(a, place.span_i, place.span_word))
+            continue; /* its span's word has changed: look again */
+        if (load_acquire_u64(segment_block(a->segment, r->block)) == r->h) /* [block-state] */
+            (void)retire_free(a, &place, r->h, set);
+        break;
+    }
     retire_unname(a, i);
 }
 

@@ -66,16 +66,22 @@ static inline uint64_t segment_span_at(const struct segment *s, uint32_t span_i)
     return s->geo.heap_at + ((uint64_t)span_i << s->span_shift);
 }
 
-/* A run that begins at span_i and whose word is `word`: does it hold blocks and end within the heap? */
-static inline bool segment_run_is_sound(const struct segment *s, uint32_t span_i, uint64_t word)
+/* Does a run of blocks that ends within the heap begin at span_i, whose word is `word`? */
+static inline bool segment_run_begins(const struct segment *s, uint32_t span_i, uint64_t word)
 {
     enum span_state state = span_state(word);
-    if (state != SPAN_READY && state != SPAN_DRAIN)
+    if (state != SPAN_READY && state != SPAN_DRAIN && state != SPAN_CLOSED)
         return false;
     uint32_t class_i = span_class(word), run = span_run(word);
     if (run == 0 || span_i + (uint64_t)run > s->geo.spans_n || class_i > s->classes.n)
         return false;
     return class_i == s->classes.n || s->classes.of[class_i].run == run;
+}
+
+/* And may its blocks be worked on? */
+static inline bool segment_run_is_open(const struct segment *s, uint32_t span_i, uint64_t word)
+{
+    return span_state(word) != SPAN_CLOSED && segment_run_begins(s, span_i, word);
 }
 
 /* False where the offset is no block start of a formatted span: torn, stale or bad bytes. */
@@ -93,7 +99,7 @@ static inline bool segment_locate(const struct segment *s, uint64_t block, struc
         span_i -= back;
         word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     }
-    if (!segment_run_is_sound(s, span_i, word) || inner >= span_i + span_run(word))
+    if (!segment_run_is_open(s, span_i, word) || inner >= span_i + span_run(word))
         return false;
     uint64_t off = rel - ((uint64_t)span_i << s->span_shift);
     uint32_t class_i = span_class(word);

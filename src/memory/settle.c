@@ -50,15 +50,16 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
     return false;
 }
 
-void settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count)
+bool settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count)
 {
     const struct segment *s = a->segment;
     hazard_set(a, HAZARD_SETTLE, place->block);
     /* From here on: while H shows the generation of h and OWNED or PUB, it is pinned. */
-    if (load_seq_u64(&s->spans[place->span_i]) == place->span_word) /* [hazard] */
-        while (settle_step(a, place, h_generation(h), count)) {
-        }
+    bool same = load_seq_u64(&s->spans[place->span_i]) == place->span_word; /* [hazard] */
+    while (same && settle_step(a, place, h_generation(h), count)) {
+    }
     hazard_clear(a, HAZARD_SETTLE);
+    return same;
 }
 
 /* -- One entry ---------------------------------------------------------------------------------- */
@@ -73,19 +74,23 @@ static bool settle_retired(struct attachment *a, const struct block_place *place
     return freed;
 }
 
-/* A block that the dead entry named: what is it now? */
+/* A block that the dead entry named: what is it now?  While its span's word changes, it is looked at again:
+ * the name is all that leads to it.  Where no open run holds it, nobody's record is there. */
 static void settle_named(struct attachment *a, uint64_t block, uint32_t index, struct settle_count *count)
 {
     const struct segment *s = a->segment;
     struct block_place place;
-    if (segment_locate(s, block, &place) && hazard_guard_span(a, place.span_i, place.span_word)) {
+    while (segment_locate(s, block, &place)) {
+        if (!hazard_guard_span(a, place.span_i, place.span_word))
+            continue;
         uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
         bool mine = h_state(h) == BLOCK_OWNED && h_owner(h) == index;
-        if (mine || h_state(h) == BLOCK_PUB)
-            settle_block(a, &place, h, count);
+        if ((mine || h_state(h) == BLOCK_PUB) && !settle_block(a, &place, h, count))
+            continue;
         /* Settling may have moved the guard. */
         if (hazard_guard_span(a, place.span_i, place.span_word) && settle_retired(a, &place))
             count->blocks++;
+        break;
     }
     hazard_clear(a, HAZARD_GUARD);
 }
@@ -159,11 +164,22 @@ struct sweep {
     uint32_t n;
 };
 
-/* The blocks were seen RETIRED before the hazards are collected. */
+/* Settling may have taken the guard away. */
+static bool sweep_is_guarded(struct attachment *a, const struct block_place *place)
+{
+    const uint64_t guard = segment_span_at(a->segment, place->span_i) | HAZARD_GUARD_BIT;
+    if (load_relaxed_u64(&a->entry->hazard[HAZARD_GUARD]) == guard || /* relaxed: own word */
+        hazard_guard_span(a, place->span_i, place->span_word))
+        return true;
+    hazard_clear(a, HAZARD_GUARD);
+    return false;
+}
+
+/* Blocks of one run, seen RETIRED before the hazards are collected. */
 static void sweep_free(struct attachment *a, struct sweep *sweep, struct settle_count *count)
 {
     struct hazard_set set = { 0 };
-    if (sweep->n > 0 && hazard_collect(a, &set))
+    if (sweep->n > 0 && sweep_is_guarded(a, &sweep->place[0]) && hazard_collect(a, &set))
         for (uint32_t i = 0; i < sweep->n; i++)
             if (retire_free(a, &sweep->place[i], sweep->h[i], &set))
                 count->blocks++;
@@ -195,11 +211,11 @@ static void sweep_block(struct attachment *a, const struct block_place *place, s
         break;
     case BLOCK_OWNED:
         if (h_owner(h) != a->index && attach_is_dead(s, h_owner(h)))
-            settle_block(a, place, h, count);
+            (void)settle_block(a, place, h, count);
         break;
     case BLOCK_PUB:
         if (!is_referenced(s, place->block, h))
-            settle_block(a, place, h, count);
+            (void)settle_block(a, place, h, count);
         break;
     default:
         sweep->place[sweep->n] = *place;
@@ -215,12 +231,8 @@ static void sweep_run(struct attachment *a, struct block_place *place, uint32_t 
                       struct settle_count *count)
 {
     const struct segment *s = a->segment;
-    const uint64_t guard = segment_span_at(s, place->span_i) | HAZARD_GUARD_BIT;
     struct sweep sweep = { .n = 0 };
-    for (uint32_t i = from; i < to; i++) {
-        if (load_relaxed_u64(&a->entry->hazard[HAZARD_GUARD]) != guard && /* relaxed: own word */
-            !hazard_guard_span(a, place->span_i, place->span_word))
-            break;
+    for (uint32_t i = from; i < to && sweep_is_guarded(a, place); i++) {
         place->index = i;
         place->block = segment_block_at(s, place->span_i, place->class_i, i);
         sweep_block(a, place, &sweep, count);
@@ -235,11 +247,11 @@ static uint32_t sweep_span(struct attachment *a, uint32_t span_i, uint32_t from,
 {
     const struct segment *s = a->segment;
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (span_state(word) == SPAN_DRAIN) {
+    if (span_state(word) == SPAN_DRAIN || span_state(word) == SPAN_CLOSED) {
         evacuate_call_off_abandoned(a, span_i);
         word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     }
-    if (span_state(word) != SPAN_READY || !segment_run_is_sound(s, span_i, word))
+    if (span_state(word) != SPAN_READY || !segment_run_begins(s, span_i, word))
         return 0;
     struct block_place place = { .span_word = word, .span_i = span_i, .class_i = span_class(word) };
     uint32_t n = segment_blocks_n(s, place.class_i);

@@ -21,8 +21,9 @@ struct settle_count {
 };
 
 /* Settle an OWNED block of a dead attachment, or a PUB one that may be unreferenced.  `place` was located
- * by the caller, who also saw H == h and, for OWNED, then the death. */
-void settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count);
+ * by the caller, who also saw H == h and, for OWNED, then the death.  False: not done, the span word is
+ * another now. */
+bool settle_block(struct attachment *a, const struct block_place *place, uint64_t h, struct settle_count *count);
 
 /* Settle everything that an entry names.  The caller holds its reap lock and knows that its owner is dead
  * (or is itself). */

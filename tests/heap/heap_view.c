@@ -57,7 +57,7 @@ struct heap_view heap_look(struct shoal *map)
     for (uint32_t i = 0; i < s->geo.spans_n;) {
         uint64_t word = load_seq_u64(&s->spans[i]);
         uint32_t class_i = span_class(word);
-        if (!segment_run_is_sound(s, i, word)) {
+        if (!segment_run_is_open(s, i, word)) {
             v.claimed += span_state(word) == SPAN_FREE ? 0 : s->geo.span_bytes;
             i++;
             continue;
