@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "kill/build.h"
+#include "kill/names.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 
@@ -123,6 +124,7 @@ static void judge(struct job *job, int status)
     kill(-job->pid, SIGKILL); /* helpers of that run, if any are left */
     job->pid = 0;
     shm_unlink(job->run->name);
+    name_clean(job->run);
     total.calls += job->run->ops;
     total.kills += job->kind == RUN_KILL;
     total.stops += job->kind == RUN_STOP;

@@ -65,7 +65,7 @@ static void walk_item(struct run *run, const struct shoal_item *item)
 static void operate_walk(struct run *run)
 {
     struct shoal_iter *iter = NULL;
-    struct shoal_item item;
+    struct shoal_item item = { 0 };
     run->code = shoal_iter_open(run->map, NULL, 0, &iter);
     if (run->code != 0)
         return;

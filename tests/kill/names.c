@@ -57,6 +57,16 @@ static void fresh_directory(const struct run *run)
     directory_others(run, true);
 }
 
+void name_clean(const struct run *run)
+{
+    char path[96];
+    directory_of(run, path);
+    if (access(path, F_OK) != 0)
+        return;
+    directory_others(run, true);
+    rmdir(path);
+}
+
 static struct shoal_options options_of(const struct run *run)
 {
     struct shoal_options options = SHOAL_OPTIONS_INIT;
@@ -267,8 +277,5 @@ bool run_name_scene(struct run *run, struct trace *record)
     } else if (run->kind == RUN_STOP) {
         (removal ? removed_after_stop : created_after_stop)(run, &stepper);
     }
-    directory_others(run, true);
-    directory_of(run, path);
-    rmdir(path);
     return there;
 }

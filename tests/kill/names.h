@@ -12,4 +12,7 @@ void name_operate_create_by_rename(struct run *run);
 void name_operate_open_or_create(struct run *run);
 void name_operate_unlink(struct run *run);
 
+/* Remove the run's directory, also after a failure. */
+void name_clean(const struct run *run);
+
 #endif

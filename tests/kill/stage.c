@@ -64,7 +64,7 @@ uint32_t stage_add_key(struct stage *stage, int fd, bool same_home_as_first)
 static void stage_act(struct stage *stage, struct shoal *map, uint32_t key_i, const struct act *act)
 {
     struct stage_key *key = &stage->keys[key_i];
-    struct answer want, got;
+    struct answer want = { 0 }, got = { 0 };
     act_apply(act, ACT_PLAINLY, &key->cell, &want);
     act_do(act, map, key->text, key->bytes, &got);
     require(act_same_answer(&want, &got), "setup: %s of key %u: %d %s", act_name(act->kind), key_i, got.code,

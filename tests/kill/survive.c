@@ -92,7 +92,7 @@ void survive_walk(struct run *run, struct shoal *map)
 {
     static uint32_t seen[STAGE_KEYS];
     struct shoal_iter *iter = NULL;
-    struct shoal_item item;
+    struct shoal_item item = { 0 };
     memset(seen, 0, sizeof seen);
     int code = shoal_iter_open(map, NULL, 0, &iter);
     require(code == 0, "iter_open: %d %s", code, shoal_error_text());

@@ -15,7 +15,7 @@
 void ledger_empty(struct shoal *map)
 {
     struct shoal_iter *iter = NULL;
-    struct shoal_item item;
+    struct shoal_item item = { 0 };
     int code = shoal_iter_open(map, NULL, 0, &iter);
     require(code == 0, "iter_open: %d %s", code, shoal_error_text());
     while ((code = shoal_iter_next(iter, &item)) == 0) {

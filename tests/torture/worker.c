@@ -201,7 +201,7 @@ static void own_walk(struct life *l)
 {
     char prefix[24];
     struct shoal_iter *iter = NULL;
-    struct shoal_item item;
+    struct shoal_item item = { 0 };
     uint32_t met[BOARD_OWN] = { 0 };
     const int prefix_bytes = snprintf(prefix, sizeof prefix, "own%u.", l->slot_i);
     int code = shoal_iter_open(l->map, prefix, (size_t)prefix_bytes, &iter);
