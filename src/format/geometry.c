@@ -23,6 +23,9 @@
 #define ENTRIES_MAX 16384u
 #define ENTRIES_DEFAULT 256u
 #define MEAN_RECORD 64u
+#define SIZE_SAMPLES 32u /* sizes beside the mean that shoal_size_for looks at */
+#define SIZE_ROUNDS 8u   /* the second looks at the spans of the heap that the first asked for; more are rare */
+#define HEAP_LEAST (64u * 1024)
 
 static uint64_t round_up(uint64_t x, uint64_t to) { return (x + to - 1) / to * to; }
 static uint64_t least(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -121,14 +124,64 @@ static uint64_t features_of(uint32_t flags)
     return ((flags & SHOAL_MTIME) ? FEATURE_MTIME : 0) | ((flags & SHOAL_CHECKSUM) ? FEATURE_CHECKSUM : 0);
 }
 
-/* Heap for `keys` records: the blocks, an eighth for sizes beside the mean, and spans that classes have
- * just begun.  Unused heap costs address space only. */
+static uint64_t span_bytes_for(uint64_t heap_bytes)
+{
+    uint64_t want = heap_bytes / SPANS_WANTED;
+    if (want <= SPAN_MIN)
+        return SPAN_MIN;
+    return least((uint64_t)1 << log2_floor(want), SPAN_MAX);
+}
+
+/* Heap that one record of so many bytes takes: its share of a full run. */
+static uint64_t record_share(const struct classes *classes, uint64_t span_bytes, uint64_t record)
+{
+    uint32_t class_i = classes_find(classes, record);
+    if (class_i == classes->n)
+        return round_up(record, span_bytes);
+    const struct block_class *c = &classes->of[class_i];
+    return (span_bytes * c->run + c->blocks_n - 1) / c->blocks_n;
+}
+
+/* Records of the mean size, or spread evenly from half of it to one and a half, whichever takes more. */
+static uint64_t mean_share(const struct classes *classes, uint64_t span_bytes, uint64_t record)
+{
+    uint64_t alike = record_share(classes, span_bytes, record), sum = 0;
+    for (uint64_t i = 0; i < SIZE_SAMPLES; i++)
+        sum += record_share(classes, span_bytes, record / 2 + record * i / SIZE_SAMPLES + 1);
+    uint64_t spread = sum / SIZE_SAMPLES;
+    return spread > alike ? spread : alike;
+}
+
+/* Each class of these sizes has a run that is half full in the mean. */
+static uint64_t runs_begun(const struct classes *classes, uint64_t span_bytes, uint64_t keys, uint64_t record)
+{
+    uint32_t first = classes_find(classes, record / 2), end = classes_find(classes, record + record / 2) + 1;
+    uint64_t spans = 0;
+    for (uint32_t i = first; i < end && i < classes->n; i++)
+        spans += classes->of[i].run;
+    uint64_t n = end - first;
+    return spans * span_bytes / 2 * least(keys, n) / n;
+}
+
+/* An eighth and a sixteenth more for means that were not quite met. */
+static uint64_t heap_wanted(uint64_t heap_bytes, uint64_t keys, uint64_t record)
+{
+    struct classes classes;
+    uint64_t span_bytes = span_bytes_for(heap_bytes);
+    classes_plan(span_bytes, heap_bytes / span_bytes, &classes);
+    uint64_t bytes = keys * mean_share(&classes, span_bytes, record);
+    bytes += bytes / 8;
+    return bytes + bytes / 16 + runs_begun(&classes, span_bytes, keys, record) + HEAP_LEAST;
+}
+
+/* Heap for `keys` records.  What they take depends on the spans, whose size depends on the heap: larger until
+ * it is enough for itself.  Unused heap costs address space only. */
 static uint64_t heap_for(uint64_t keys, uint64_t record)
 {
-    uint64_t block = record <= SMALL_MAX ? record : record + record / 8;
-    uint64_t bytes = keys * block;
-    bytes += bytes / 8;
-    return bytes + bytes / 16 + 64 * 1024;
+    uint64_t bytes = HEAP_LEAST, wanted;
+    for (uint32_t i = 0; i < SIZE_ROUNDS && (wanted = heap_wanted(bytes, keys, record)) > bytes; i++)
+        bytes = wanted;
+    return bytes;
 }
 
 int shoal_size_for(uint64_t keys, uint64_t mean_key, uint64_t mean_value, struct shoal_options *ret_options)
@@ -184,14 +237,6 @@ static void geometry_layout(struct geometry *g)
     at += g->classes_n * g->hint_words * 8;
     g->heap_at = round_up(at, g->span_bytes);
     g->segment_bytes = g->heap_at + g->heap_bytes;
-}
-
-static uint64_t span_bytes_for(uint64_t heap_bytes)
-{
-    uint64_t want = heap_bytes / SPANS_WANTED;
-    if (want <= SPAN_MIN)
-        return SPAN_MIN;
-    return least((uint64_t)1 << log2_floor(want), SPAN_MAX);
 }
 
 static int options_refuse_later_ones(const struct shoal_options *o)
