@@ -32,6 +32,8 @@
 #define QUICK_CALLS 300u
 #define LONG_CALLS 10000u
 #define QUICK_POINTS 120u
+#define QUICK_POINTS_LEAST 40u
+#define QUICK_STEPS 1500000u /* instructions to step for either kind of points of a variant: a second or two */
 #define QUICK_VARIANTS 4u
 #define WATCHDOG_S 60u /* a run takes milliseconds; one that waits for the dead would take for ever */
 #define FAILURES_MAX 12u
@@ -98,6 +100,7 @@ static void spawn(struct job *job, uint32_t slot, enum run_kind kind, uint32_t p
     if (job->pid > 0)
         return;
     setpgid(0, 0);
+    step_on_one_processor(slot);
     fail_into(job->text, TEXT_BYTES);
     alarm(WATCHDOG_S);
     _exit(run_any(job->run, &trace) ? 0 : 3);
@@ -196,6 +199,7 @@ static bool record(void)
     if (jobs[0].pid == 0) {
         struct trace recorded = trace;
         setpgid(0, 0);
+        step_on_one_processor(0);
         fail_into(jobs[0].text, TEXT_BYTES);
         alarm(WATCHDOG_S * 4);
         recorded.n = 0;
@@ -210,10 +214,19 @@ static bool record(void)
     return total.failures == failures && trace.n > 0;
 }
 
+/* Fewer of a long operation: each run steps half of it in the mean. */
+static uint32_t quick_points(void)
+{
+    const uint64_t affordable = QUICK_STEPS / (trace.n / 2 + 1);
+    if (affordable > QUICK_POINTS)
+        return QUICK_POINTS;
+    return affordable > QUICK_POINTS_LEAST ? (uint32_t)affordable : QUICK_POINTS_LEAST;
+}
+
 static void run_points(enum run_kind kind)
 {
     const uint32_t n = build_points(&trace, kind, want.literal, points, POINTS_ROOM);
-    const uint32_t most = want.points ? want.points : want.longer || want.literal ? n : QUICK_POINTS;
+    const uint32_t most = want.points ? want.points : want.longer || want.literal ? n : quick_points();
     const uint32_t take = n < most ? n : most;
     if (kind == RUN_KILL)
         total.states += n;

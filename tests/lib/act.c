@@ -9,13 +9,19 @@
 #include "lib/fail.h"
 #include "lib/random.h"
 
+static uint64_t value_word(uint64_t tag, size_t i) { return i == 0 ? tag : random_mix(tag + i * 0x9e3779b97f4a7c15u); }
+
+/* Whole words apart: victims are stepped through this. */
 void value_make(void *buf, uint64_t tag, size_t bytes)
 {
     uint8_t *to = buf;
-    for (size_t i = 0; i < bytes; i += 8) {
-        const uint64_t word = i == 0 ? tag : random_mix(tag + i * 0x9e3779b97f4a7c15u);
-        memcpy(to + i, &word, bytes - i < 8 ? bytes - i : 8);
+    size_t i = 0;
+    for (; bytes - i >= 8; i += 8) {
+        const uint64_t word = value_word(tag, i);
+        memcpy(to + i, &word, 8);
     }
+    const uint64_t last = value_word(tag, i);
+    memcpy(to + i, &last, bytes - i);
 }
 
 bool value_read(const void *buf, size_t bytes, uint64_t *ret_tag)
@@ -26,13 +32,15 @@ bool value_read(const void *buf, size_t bytes, uint64_t *ret_tag)
     if (bytes < 8)
         return false;
     const uint8_t *from = buf;
+    size_t i = 8;
     memcpy(ret_tag, from, 8);
-    for (size_t i = 8; i < bytes; i += 8) {
-        const uint64_t word = random_mix(*ret_tag + i * 0x9e3779b97f4a7c15u);
-        if (memcmp(from + i, &word, bytes - i < 8 ? bytes - i : 8) != 0)
+    for (; bytes - i >= 8; i += 8) {
+        const uint64_t word = value_word(*ret_tag, i);
+        if (memcmp(from + i, &word, 8) != 0)
             return false;
     }
-    return true;
+    const uint64_t last = value_word(*ret_tag, i);
+    return memcmp(from + i, &last, bytes - i) == 0;
 }
 
 /* -- The model ------------------------------------------------------------------------------------ */
