@@ -14,8 +14,8 @@
  *  [block-state]   seq_cst: every other CAS on H.  acquire: the load of H before a decision.  Visible: what
  *                  the maker did before (slot swung, counter settled).
  *  [hazard]        seq_cst: a hazard's store, then the re-read of the word that named the block.  partner:
- *                  the CAS that makes H RETIRED, then the scan of all hazards.  Either the scan sees the
- *                  hazard, or the re-read sees that the block was unlinked.
+ *                  the CAS that unlinked the block, then, behind H made RETIRED, the scan of all hazards, all
+ *                  of them seq_cst too.  Either the scan sees the hazard, or the re-read sees the unlinking.
  *  [meta]          seq_cst: raises and lowerings of a bound; acquire: get.  Visible to who sees a LIVE slot's
  *                  key anywhere: a bound that reaches it.
  *  [summary]       seq_cst, the same for the summary words.
@@ -25,6 +25,9 @@
  *                  helper's load of the counter.
  *  [entry-names]   release: an entry names a block or span before the CAS it announces (seq_cst, so ordered
  *                  behind it).  acquire: the reaper's load.
+ *  [attached]      seq_cst: an entry is marked attached before its first hazard, and not attached behind the
+ *                  last, by its owner or its settler.  acquire: a scan of hazards leaves out what is not
+ *                  attached; the settler looks again under the reap lock.
  *  [entries-used]  seq_cst: raised before the entry's first hazard; loaded before a scan of hazards.
  *  [wait-mask]     seq_cst: a waiter sets its bit, then re-reads the key; a writer swings the slot, then
  *                  loads the mask.  One of them sees the other.
@@ -49,7 +52,7 @@ typedef _Atomic uint32_t shared_u32;
 static_assert(sizeof(shared_u64) == 8 && sizeof(shared_u32) == 4, "no lock beside the value");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "address-free between processes");
 
-enum shoal_point_kind { POINT_LOAD, POINT_STORE, POINT_CAS, POINT_RMW, POINT_FENCE };
+enum shoal_point_kind { POINT_LOAD, POINT_STORE, POINT_CAS, POINT_RMW };
 #ifdef SHOAL_POINTS
 void shoal_point(enum shoal_point_kind kind, const volatile void *where);
 #define ATOMIC_POINT(kind, p) shoal_point(kind, (const volatile void *)(p))
@@ -108,6 +111,12 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where);
         ATOMIC_POINT(POINT_RMW, p);                                                                         \
         return atomic_fetch_add_explicit(p, v, memory_order_seq_cst);                                       \
     }                                                                                                       \
+    /* For numbers that only have to differ. */                                                            \
+    static inline type fetch_add_relaxed_##name(shared *p, type v)                                          \
+    {                                                                                                       \
+        ATOMIC_POINT(POINT_RMW, p);                                                                         \
+        return atomic_fetch_add_explicit(p, v, memory_order_relaxed);                                       \
+    }                                                                                                       \
     static inline type fetch_or_##name(shared *p, type v)                                                   \
     {                                                                                                       \
         ATOMIC_POINT(POINT_RMW, p);                                                                         \
@@ -133,12 +142,6 @@ static inline void bump_relaxed_u64(shared_u64 *p, uint64_t by)
     store_relaxed_u64(p, load_relaxed_u64(p) + by);
 }
 
-static inline void fence_seq(void)
-{
-    ATOMIC_POINT(POINT_FENCE, NULL);
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
 /* -- Payload words, which may race with a block's reuse: see [block-own] -------------------------- */
 #if defined(__SANITIZE_THREAD__)
 #define ATOMIC_TSAN 1
@@ -148,24 +151,21 @@ static inline void fence_seq(void)
 #endif
 #endif
 
-/* ThreadSanitizer does not model fences, so its build orders the words themselves. */
+/* ThreadSanitizer does not model fences.  It needs none here: the words are atomic, so it reports no race on
+ * them, and what a reader concludes from them it re-reads H for. */
 #ifdef ATOMIC_TSAN
-#define ATOMIC_PAYLOAD_LOAD memory_order_acquire
-#define ATOMIC_PAYLOAD_STORE memory_order_release
 #define ATOMIC_PAYLOAD_FENCE(order) ((void)0)
 #else
-#define ATOMIC_PAYLOAD_LOAD memory_order_relaxed
-#define ATOMIC_PAYLOAD_STORE memory_order_relaxed
 #define ATOMIC_PAYLOAD_FENCE(order) atomic_thread_fence(order)
 #endif
 
 static inline uint64_t payload_load(const shared_u64 *p)
 {
-    return atomic_load_explicit((shared_u64 *)(uintptr_t)p, ATOMIC_PAYLOAD_LOAD);
+    return atomic_load_explicit((shared_u64 *)(uintptr_t)p, memory_order_relaxed);
 }
 static inline void payload_store(shared_u64 *p, uint64_t v)
 {
-    atomic_store_explicit(p, v, ATOMIC_PAYLOAD_STORE);
+    atomic_store_explicit(p, v, memory_order_relaxed);
 }
 /* Between the CAS that owns a block and its first payload store. */
 static inline void payload_write_fence(void) { ATOMIC_PAYLOAD_FENCE(memory_order_release); }

@@ -100,7 +100,7 @@ static void tally_entries(const struct segment *s, struct shoal_stats *stats)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        bool attached = load_acquire_u32(&e->attached) != 0;
+        bool attached = load_acquire_u32(&e->attached) != 0; /* [attached] */
         stats->attached += attached;
         stats->dead += attached && !s->readonly && attach_is_dead(s, i);
         stats->gets += load_relaxed_u64(&e->gets); /* relaxed: statistics */
@@ -137,7 +137,8 @@ static void stats_geometry(const struct segment *s, struct shoal_stats *stats)
                    ((g->features & FEATURE_CHECKSUM) ? SHOAL_CHECKSUM : 0);
     stats->heap_bytes = g->heap_bytes;
     stats->spans = g->spans_n;
-    stats->unlinked = load_acquire_u32(&s->header->unlinked) != 0 || os_file_unlinked(s->file);
+    /* relaxed: a fact by itself */
+    stats->unlinked = load_relaxed_u32(&s->header->unlinked) != 0 || os_file_unlinked(s->file);
 }
 
 int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats)

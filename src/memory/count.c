@@ -12,7 +12,7 @@ static int64_t delta_of(uint64_t counter)
 static bool counter_finish(struct entry *e, uint64_t counter, bool happened)
 {
     int64_t count = counter_count(counter) + (happened ? delta_of(counter) : 0);
-    return cas_u64(&e->counter, counter, counter_pack(count, counter, 0));
+    return cas_u64(&e->counter, counter, counter_pack(count, counter, 0)); /* [counter] */
 }
 
 bool count_cas(struct attachment *a, uint64_t block, uint64_t from, uint64_t to)
@@ -93,14 +93,14 @@ static bool is_unlinked_uncounted(const struct segment *s, uint64_t block)
     uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
     uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
     return h_holds_record(h) && !(slot_i < s->slots_n && slot_names(load_seq_u64(segment_slot(s, slot_i)), block,
-                                                                    h_generation(h)));
+                                                                    h_generation(h))); /* [slot-publish] */
 }
 
 static bool entry_is_at_rest(const struct segment *s, const struct entry *e)
 {
     if ((load_acquire_u64(&e->counter) & COUNTER_PENDING_MASK) != 0) /* [counter] */
         return false;
-    if (load_acquire_u32(&e->attached) == 0)
+    if (load_acquire_u32(&e->attached) == 0) /* [attached] */
         return true;
     for (uint32_t i = 0; i < OWNED_N; i++)
         if (load_acquire_u64(&e->owned[i]) != 0) /* [entry-names] */

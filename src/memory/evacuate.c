@@ -60,7 +60,7 @@ static bool record_move(struct attachment *a, const struct drain *d, const struc
     if (slot_i >= s->slots_n)
         return false;
     shared_u64 *slot = segment_slot(s, slot_i);
-    uint64_t w = load_seq_u64(slot);
+    uint64_t w = load_seq_u64(slot); /* [slot-publish] */
     if (!slot_names(w, from->block, h_generation(h)) || !slot_is_live(w))
         return false;
     struct heap_block copy;
@@ -89,7 +89,7 @@ static void block_evacuate(struct attachment *a, const struct drain *d, const st
     hazard_set(a, HAZARD_SETTLE, place->block);
     uint64_t now = load_seq_u64(segment_block(s, place->block)); /* [hazard] */
     if (h_generation(now) == h_generation(h) && h_state(now) == BLOCK_PUB &&
-        load_seq_u64(&s->spans[d->span_i]) == d->word)
+        load_seq_u64(&s->spans[d->span_i]) == d->word) /* [span-ready] */
         (void)record_move(a, d, place, now);
     hazard_clear(a, HAZARD_SETTLE);
 }
@@ -133,7 +133,7 @@ static bool drain_block(struct attachment *a, const struct drain *d, uint32_t i)
     }
     if (h_state(h) == BLOCK_FREE)
         (void)cas_u64(word, h, h_pack(h_generation(h), 0, BLOCK_SEALED)); /* [block-state] */
-    return h_state(load_acquire_u64(word)) == BLOCK_SEALED;
+    return h_state(load_acquire_u64(word)) == BLOCK_SEALED; /* [block-state] */
 }
 
 /* By a hazard of anybody, but the guard that this attachment holds for the drain itself. */
@@ -148,9 +148,11 @@ static bool drain_is_touched(struct attachment *a, const struct drain *d)
 
 static bool drain_is_sealed(const struct segment *s, const struct drain *d)
 {
-    for (uint32_t i = 0; i < d->blocks_n; i++)
-        if (h_state(load_seq_u64(segment_block(s, segment_block_at(s, d->span_i, d->class_i, i)))) != BLOCK_SEALED)
+    for (uint32_t i = 0; i < d->blocks_n; i++) {
+        uint64_t block = segment_block_at(s, d->span_i, d->class_i, i);
+        if (h_state(load_seq_u64(segment_block(s, block))) != BLOCK_SEALED) /* [block-state] */
             return false;
+    }
     return true;
 }
 
@@ -160,7 +162,7 @@ static bool drain_is_sealed(const struct segment *s, const struct drain *d)
 static bool drain_close(const struct segment *s, struct drain *d)
 {
     uint64_t closed = span_pack(d->word, SPAN_CLOSED, d->class_i, d->run, true);
-    if (!cas_u64(&s->spans[d->span_i], d->word, closed)) /* dies here: a sweep calls it off */
+    if (!cas_u64(&s->spans[d->span_i], d->word, closed)) /* [span-ready] dies here: a sweep calls it off */
         return false;
     d->word = closed;
     return true;
@@ -176,10 +178,11 @@ static bool drain_finish(struct attachment *a, const struct drain *d)
     if (!drain_is_sealed(s, d)) /* behind the looks: who held a hazard may have unsealed */
         return false;
     store_seq_u64(&a->entry->claim, (uint64_t)d->span_i << 32 | d->run); /* [entry-names] */
-    bool mine = cas_u64(&s->spans[d->span_i], d->word, span_pack(d->word, SPAN_CLAIMED, 0, a->index, true));
+    uint64_t claimed = span_pack(d->word, SPAN_CLAIMED, 0, a->index, true);
+    bool mine = cas_u64(&s->spans[d->span_i], d->word, claimed); /* [span-ready] */
     if (mine)
         heap_unclaim(s, d->span_i, d->run, a->index); /* dies here: heap_settle_claim */
-    store_release_u64(&a->entry->claim, 0);
+    store_release_u64(&a->entry->claim, 0); /* [entry-names] */
     return mine;
 }
 
@@ -204,8 +207,9 @@ static void span_unseal(struct attachment *a, uint32_t span_i, uint64_t word)
 static void drain_call_off(struct attachment *a, uint32_t span_i, uint64_t word)
 {
     const struct segment *s = a->segment;
-    (void)cas_u64(&s->spans[span_i], word, span_pack(word, SPAN_READY, span_class(word), span_run(word), true));
-    word = load_seq_u64(&s->spans[span_i]);
+    uint64_t ready = span_pack(word, SPAN_READY, span_class(word), span_run(word), true);
+    (void)cas_u64(&s->spans[span_i], word, ready); /* [span-ready] */
+    word = load_seq_u64(&s->spans[span_i]); /* [span-ready] */
     if (span_state(word) == SPAN_READY && segment_run_begins(s, span_i, word) && hazard_guard_span(a, span_i, word))
         span_unseal(a, span_i, word);
     hazard_clear(a, HAZARD_GUARD);
@@ -220,7 +224,7 @@ void evacuate_call_off_abandoned(struct attachment *a, uint32_t span_i)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++)
         if (load_acquire_u64(&s->entries[i].draining) == span_i + 1u && /* [entry-names] */
-            load_seq_u32(&s->entries[i].attached) != 0 && !attach_is_dead(s, i))
+            load_seq_u32(&s->entries[i].attached) != 0 && !attach_is_dead(s, i)) /* [attached] */
             return;
     drain_call_off(a, span_i, word);
 }
@@ -238,7 +242,7 @@ static bool drain_begin(struct attachment *a, uint32_t span_i, struct drain *d)
     d->word = word;
     if (span_state(word) == SPAN_READY) {
         d->word = span_pack(word, SPAN_DRAIN, d->class_i, d->run, true);
-        if (!cas_u64(&s->spans[span_i], word, d->word))
+        if (!cas_u64(&s->spans[span_i], word, d->word)) /* [span-ready] */
             return false;
     }
     return drain_is_current(a, d);
@@ -255,7 +259,7 @@ static bool evacuate_run(struct attachment *a, uint32_t span_i, bool move, bool 
     if (begun && !done)
         drain_call_off(a, span_i, d.word);
     hazard_clear(a, HAZARD_GUARD);
-    store_release_u64(&a->entry->draining, 0);
+    store_release_u64(&a->entry->draining, 0); /* [entry-names] */
     return done;
 }
 

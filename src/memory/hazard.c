@@ -27,11 +27,10 @@ bool hazard_collect(struct attachment *a, struct hazard_set *ret_set)
 {
     const struct segment *s = a->segment;
     ret_set->n = 0;
-    fence_seq(); /* [hazard] behind the CAS that retired what is about to be freed */
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        if (load_seq_u32(&e->attached) == 0)
+        if (load_seq_u32(&e->attached) == 0) /* [attached] */
             continue; /* set before the entry's first hazard, cleared after its last */
         for (uint32_t j = 0; j < HAZARDS_N; j++) {
             uint64_t hazard = load_seq_u64(&e->hazard[j]); /* [hazard] */

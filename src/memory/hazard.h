@@ -37,7 +37,7 @@ static inline void hazard_set(struct attachment *a, uint32_t i, uint64_t block)
 static inline void hazard_clear(struct attachment *a, uint32_t i)
 {
     /* Release: what was read under the hazard was read before. */
-    store_release_u64(&a->entry->hazard[i], 0);
+    store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
 }
 
 /* Guard the span of a block and see that it still is what `word` says. */

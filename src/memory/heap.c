@@ -36,7 +36,7 @@ static void hint_set(const struct segment *s, uint32_t class_i, uint32_t span_i)
     shared_u64 *word = hint_word(s, class_i, span_i);
     uint64_t bit = (uint64_t)1 << (span_i % 64);
     if ((load_relaxed_u64(word) & bit) == 0) /* [hint] */
-        (void)fetch_or_u64(word, bit);
+        (void)fetch_or_u64(word, bit); /* [hint] */
 }
 
 void heap_publish(const struct segment *s, const struct block_place *p)
@@ -121,7 +121,7 @@ static void cache_take_word(struct attachment *a, struct block_cache *cache, uin
     shared_u64 *word = bitmap_word(s, span_i, class_i, word_i);
     if (load_relaxed_u64(word) == 0) /* [hint] */
         return;
-    uint64_t bits = exchange_u64(word, 0);
+    uint64_t bits = exchange_u64(word, 0); /* [hint] */
     uint32_t blocks_n = s->classes.of[class_i].blocks_n;
     for (uint32_t i = 64; i-- > 0;) { /* last in, first out: hand them out in ascending order */
         uint32_t index = word_i * 64 + i;
@@ -160,11 +160,11 @@ static bool cache_fill_or_unhint(struct attachment *a, struct block_cache *cache
     uint64_t bit = (uint64_t)1 << (span_i % 64), word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     if (span_is_being_emptied(word, class_i))
         return false;
-    (void)fetch_and_u64(hint, ~bit);
+    (void)fetch_and_u64(hint, ~bit); /* [hint] */
     word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
     bool filled = cache_fill_from_span(a, cache, class_i, span_i);
     if (filled || span_is_being_emptied(word, class_i))
-        (void)fetch_or_u64(hint, bit);
+        (void)fetch_or_u64(hint, bit); /* [hint] */
     return filled;
 }
 
@@ -213,7 +213,7 @@ static bool block_take(struct attachment *a, const struct free_block *f, uint32_
     ret->hazard = hazard;
     store_release_u64(&a->entry->owned[owned_i], f->block); /* [entry-names] dies here: H is not mine, forgotten */
     if (!cas_u64(h, was, ret->h)) {                          /* [block-own] dies here: settled through owned[] */
-        store_release_u64(&a->entry->owned[owned_i], 0);
+        store_release_u64(&a->entry->owned[owned_i], 0); /* [entry-names] */
         return false;
     }
     payload_write_fence(); /* [block-own] */
@@ -255,7 +255,7 @@ void heap_free_unplaced(struct attachment *a, const struct heap_block *b)
 
 void heap_disown(struct attachment *a, const struct heap_block *b)
 {
-    store_release_u64(&a->entry->owned[b->owned_i], 0);
+    store_release_u64(&a->entry->owned[b->owned_i], 0); /* [entry-names] */
     hazard_clear(a, b->hazard);
 }
 
@@ -273,7 +273,7 @@ static bool is_backed(uint64_t word) { return (word & SPAN_BACKED) != 0; }
 void heap_unclaim(const struct segment *s, uint32_t span_i, uint32_t run, uint32_t owner)
 {
     for (uint32_t j = run; j-- > 0;) {
-        uint64_t word = load_seq_u64(&s->spans[span_i + j]);
+        uint64_t word = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
         bool claimed = span_state(word) == SPAN_CLAIMED && span_run(word) == owner;
         bool rest = span_state(word) == SPAN_CONT && span_run(word) == j;
         if (claimed || rest)
@@ -286,18 +286,18 @@ void heap_settle_claim(const struct segment *s, struct entry *e, uint32_t owner)
     uint64_t claim = load_acquire_u64(&e->claim); /* [entry-names] */
     uint32_t span_i = (uint32_t)(claim >> 32), run = (uint32_t)claim;
     if (run != 0 && span_i + (uint64_t)run <= s->geo.spans_n) {
-        uint64_t head = load_seq_u64(&s->spans[span_i]);
+        uint64_t head = load_seq_u64(&s->spans[span_i]); /* [span-ready] */
         if (span_state(head) == SPAN_CLAIMED && span_run(head) == owner) {
             heap_unclaim(s, span_i, run, owner);
         } else { /* the head was given up, or never taken, or is done: what is left claimed is ours */
             for (uint32_t j = 1; j < run; j++) {
-                uint64_t word = load_seq_u64(&s->spans[span_i + j]);
+                uint64_t word = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
                 if (span_state(word) == SPAN_CLAIMED && span_run(word) == owner)
                     (void)span_cas(s, span_i + j, word, SPAN_FREE, 0, 0, is_backed(word));
             }
         }
     }
-    store_release_u64(&e->claim, 0);
+    store_release_u64(&e->claim, 0); /* [entry-names] */
 }
 
 /* Claim [span_i, span_i + run), ascending: of claimers that overlap, the one that began highest gets through. */
@@ -306,11 +306,11 @@ static bool spans_take(struct attachment *a, uint32_t span_i, uint32_t run)
     const struct segment *s = a->segment;
     store_seq_u64(&a->entry->claim, (uint64_t)span_i << 32 | run); /* [entry-names] */
     for (uint32_t j = 0; j < run; j++) {
-        uint64_t word = load_seq_u64(&s->spans[span_i + j]);
+        uint64_t word = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
         if (span_state(word) != SPAN_FREE || !span_cas(s, span_i + j, word, SPAN_CLAIMED, 0, a->index, is_backed(word))) {
             if (j > 0)
                 heap_unclaim(s, span_i, j, a->index);
-            store_release_u64(&a->entry->claim, 0);
+            store_release_u64(&a->entry->claim, 0); /* [entry-names] */
             return false;
         }
     }
@@ -322,7 +322,7 @@ static int spans_back(struct attachment *a, uint32_t span_i, uint32_t run)
 {
     const struct segment *s = a->segment;
     for (uint32_t j = 0; j < run; j++) {
-        uint64_t word = load_seq_u64(&s->spans[span_i + j]);
+        uint64_t word = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
         if (is_backed(word))
             continue;
         int e = os_allocate(s->file, segment_span_at(s, span_i + j), s->geo.span_bytes);
@@ -334,7 +334,7 @@ static int spans_back(struct attachment *a, uint32_t span_i, uint32_t run)
                                    (unsigned long long)segment_span_at(s, span_i + j))
                        : error_os("fallocate of %llu bytes", (unsigned long long)s->geo.span_bytes);
         }
-        store_seq_u64(&s->spans[span_i + j], word | SPAN_BACKED);
+        store_seq_u64(&s->spans[span_i + j], word | SPAN_BACKED); /* [span-ready] */
     }
     return 0;
 }
@@ -351,7 +351,7 @@ static void run_format(struct attachment *a, uint32_t span_i, uint32_t class_i, 
         store_relaxed_u64(bitmap_word(s, span_i, class_i, i), rest >= 64 ? ~(uint64_t)0 : ((uint64_t)1 << rest) - 1);
     }
     for (uint32_t j = 1; j < run; j++) /* dies here: the head is still CLAIMED, so all of them are released */
-        (void)span_cas(s, span_i + j, load_seq_u64(&s->spans[span_i + j]), SPAN_CONT, 0, j, true);
+        (void)span_cas(s, span_i + j, load_seq_u64(&s->spans[span_i + j]), SPAN_CONT, 0, j, true); /* [span-ready] */
     (void)span_cas(s, span_i, load_seq_u64(&s->spans[span_i]), SPAN_READY, class_i, run, true); /* [span-ready] */
     hint_set(s, class_i, span_i);
 }
@@ -421,7 +421,7 @@ int heap_claim(struct attachment *a, uint32_t class_i, uint32_t run, uint32_t *r
         if (run == 1)
             a->claim_at = *ret_span;
     }
-    store_release_u64(&a->entry->claim, 0);
+    store_release_u64(&a->entry->claim, 0); /* [entry-names] */
     return rc;
 }
 

@@ -52,7 +52,7 @@ void retire_unname(struct attachment *a, uint32_t i)
     a->retired_bytes -= a->retired[i].bytes;
     a->retired_n--;
     a->retired_free |= (uint64_t)1 << i;
-    store_release_u64(&a->entry->retired[i], 0);
+    store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
 }
 
 /* PUB or OWNED -> RETIRED(me).  0: somebody else has moved it on. */
@@ -159,7 +159,7 @@ void retire_inherit(struct attachment *a)
         if (h_state(h) == BLOCK_RETIRED && h_owner(h) == a->index) {
             list_set(a, i, &place, h);
         } else {
-            store_release_u64(&a->entry->retired[i], 0);
+            store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
         }
     }
     hazard_clear(a, HAZARD_GUARD);

@@ -23,7 +23,7 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
     shared_u64 *slot = NULL;
     if (slot_i < s->slots_n) {
         slot = segment_slot(s, slot_i);
-        w = load_seq_u64(slot);
+        w = load_seq_u64(slot); /* [slot-publish] */
     }
     bool named = slot_names(w, place->block, generation);
     if (h_state(h) == BLOCK_PUB) {
@@ -32,11 +32,11 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
         return false;
     }
     if (named && slot_state(w) == SLOT_TENT) {
-        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT));
+        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT)); /* [slot-publish] */
         return true;
     }
     if (named && slot_state(w) == SLOT_ABRT) {
-        (void)cas_u64(slot, w, 0);
+        (void)cas_u64(slot, w, 0); /* [slot-publish] */
         return true;
     }
     if (named) {
@@ -111,33 +111,33 @@ void settle_entry(struct attachment *a, uint32_t index, struct settle_count *cou
         uint64_t block = load_acquire_u64(&e->owned[i]); /* [entry-names] */
         if (block != 0)
             settle_named(a, block, index, count);
-        store_release_u64(&e->owned[i], 0);
+        store_release_u64(&e->owned[i], 0); /* [entry-names] */
     }
     for (uint32_t i = 0; i < RETIRED_N; i++) {
         if (named[i] != 0)
             settle_named(a, named[i], index, count);
         if (!own)
-            store_release_u64(&e->retired[i], 0);
+            store_release_u64(&e->retired[i], 0); /* [entry-names] */
     }
     if (own)
         return;
     for (uint32_t i = 0; i < HAZARDS_N; i++)
-        store_release_u64(&e->hazard[i], 0);
-    store_seq_u32(&e->attached, 0);
+        store_release_u64(&e->hazard[i], 0); /* [hazard] */
+    store_seq_u32(&e->attached, 0); /* [attached] */
 }
 
 bool settle_if_dead(struct attachment *a, uint32_t index, struct settle_count *count)
 {
     struct segment *s = a->segment;
     struct entry *e = &s->entries[index];
-    if (e == a->entry || load_seq_u32(&e->attached) == 0 || !attach_is_dead(s, index))
+    if (e == a->entry || load_seq_u32(&e->attached) == 0 || !attach_is_dead(s, index)) /* [attached] */
         return false;
     if (!attach_reap_lock(s, index)) {
         count->undecided++; /* somebody else is at it; what it leaves in blocks, the sweep settles */
         return true;
     }
     /* Again under the lock: it may have been settled and taken by a living thread meanwhile. */
-    bool dead = load_seq_u32(&e->attached) != 0 && attach_is_dead(s, index);
+    bool dead = load_seq_u32(&e->attached) != 0 && attach_is_dead(s, index); /* [attached] */
     if (dead) {
         settle_entry(a, index, count);
         count->dead++;

@@ -13,7 +13,7 @@
 static void bound_raise(struct group *home, uint32_t reach)
 {
     for (;;) {
-        uint64_t m = load_seq_u64(&home->meta);
+        uint64_t m = load_seq_u64(&home->meta); /* [meta] */
         uint32_t bound = META_BOUND(m);
         if (bound >= reach && (m & META_SCAN) == 0)
             return; /* a lowering that begins now sees our TENT */
@@ -26,7 +26,7 @@ static void summary_raise(const struct segment *s, uint64_t group)
 {
     shared_u32 *word = &s->summary[group / RUN_GROUPS];
     for (;;) {
-        uint32_t v = load_seq_u32(word);
+        uint32_t v = load_seq_u32(word); /* [summary] */
         if ((v & (SUMMARY_USED | SUMMARY_SCAN)) == SUMMARY_USED)
             return; /* as above */
         if (cas_u32(word, v, summary_next(v, SUMMARY_USED))) /* [summary] */
@@ -39,7 +39,7 @@ static bool group_holds(const struct segment *s, uint64_t group, uint64_t home)
 {
     for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
         const shared_u64 *slot = &s->groups[group].slot[i];
-        uint64_t w = load_seq_u64(slot), of;
+        uint64_t w = load_seq_u64(slot), of; /* [slot-publish] */
         if (w == 0 || slot_state(w) == SLOT_ABRT)
             continue;
         if (!read_home(s, slot, w, &of) || of == home)
@@ -52,7 +52,7 @@ static void bound_lower(const struct segment *s, uint64_t home, uint32_t reach)
 {
     shared_u64 *meta = &s->groups[home].meta;
     for (; reach > 0; reach--) {
-        uint64_t m = load_seq_u64(meta);
+        uint64_t m = load_seq_u64(meta); /* [meta] */
         if (META_BOUND(m) != reach)
             return;
         uint64_t scanning = meta_next(m, reach, true);
@@ -67,7 +67,7 @@ static bool run_is_empty(const struct segment *s, uint64_t run)
 {
     for (uint64_t g = run * RUN_GROUPS; g < (run + 1) * RUN_GROUPS && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++)
-            if (load_seq_u64(&s->groups[g].slot[i]) != 0)
+            if (load_seq_u64(&s->groups[g].slot[i]) != 0) /* [slot-publish] */
                 return false;
     return true;
 }
@@ -75,7 +75,7 @@ static bool run_is_empty(const struct segment *s, uint64_t run)
 static void summary_lower(const struct segment *s, uint64_t run)
 {
     shared_u32 *word = &s->summary[run];
-    uint32_t v = load_seq_u32(word);
+    uint32_t v = load_seq_u32(word); /* [summary] */
     if ((v & SUMMARY_USED) == 0)
         return;
     uint32_t scanning = summary_next(v, SUMMARY_USED | SUMMARY_SCAN);
@@ -89,7 +89,7 @@ void insert_lower(struct attachment *a, uint64_t home, uint64_t group)
     if (group > home)
         bound_lower(s, home, (uint32_t)(group - home));
     for (uint32_t i = 0; i < GROUP_SLOTS; i++)
-        if (load_seq_u64(&s->groups[group].slot[i]) != 0)
+        if (load_seq_u64(&s->groups[group].slot[i]) != 0) /* [slot-publish] */
             return;
     summary_lower(s, group / RUN_GROUPS);
 }
@@ -134,7 +134,7 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
     for (;;) {
         struct block_place place;
         struct record record;
-        uint64_t h, w = load_seq_u64(slot);
+        uint64_t h, w = load_seq_u64(slot); /* [slot-publish] */
         bool tent = slot_state(w) == SLOT_TENT;
         if (slot_finger(w) != p->finger || !(tent || slot_is_live(w)))
             return false;
@@ -148,7 +148,7 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
             return false;
         *ret_step = STEP_FINAL;
         if (!tent) {
-            (void)cas_u64(target, t->w, slot_with(t->w, SLOT_ABRT));
+            (void)cas_u64(target, t->w, slot_with(t->w, SLOT_ABRT)); /* [slot-publish] */
             return true;
         }
         if (slot_i < t->slot_i) {
@@ -156,9 +156,9 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
             *ret_step = STEP_LOWER;
             return true;
         }
-        if (load_seq_u64(target) != t->w) /* R3 */
+        if (load_seq_u64(target) != t->w) /* [slot-publish] R3 */
             return true;
-        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT));
+        (void)cas_u64(slot, w, slot_with(w, SLOT_ABRT)); /* [slot-publish] */
         /* Failed: it may be LIVE now.  Look again in any case. */
     }
 }
@@ -172,7 +172,7 @@ static enum step resolve_step(struct attachment *a, const struct probe *p, const
     enum step step;
     summary_raise(s, group);
     bound_raise(home, (uint32_t)(group - p->home));
-    uint32_t bound = META_BOUND(load_seq_u64(&home->meta));
+    uint32_t bound = META_BOUND(load_seq_u64(&home->meta)); /* [meta] */
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             uint64_t slot_i = g * GROUP_SLOTS + i;
@@ -189,7 +189,7 @@ static bool resolve_own(struct attachment *a, const struct probe *p, const struc
 {
     const struct segment *s = a->segment;
     bool sound = true;
-    while (sound && load_seq_u64(segment_slot(s, own->slot_i)) == own->w) {
+    while (sound && load_seq_u64(segment_slot(s, own->slot_i)) == own->w) { /* [slot-publish] */
         struct tent t = *own, lower;
         enum step step;
         while ((step = resolve_step(a, p, &t, &lower)) == STEP_LOWER) {
@@ -214,7 +214,7 @@ static bool place_tent(struct attachment *a, const struct probe *p, const struct
     for (uint64_t g = p->home; g < p->home + WINDOW_GROUPS && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             shared_u64 *slot = &s->groups[g].slot[i];
-            if (load_seq_u64(slot) != 0)
+            if (load_seq_u64(slot) != 0) /* [slot-publish] */
                 continue;
             record_set_slot(s, b->place.block, (uint32_t)(g * GROUP_SLOTS + i));
             if (cas_u64(slot, 0, w)) { /* [slot-publish] */
@@ -234,14 +234,14 @@ enum insert_outcome insert_record(struct attachment *a, const struct probe *p, c
     bool sound = resolve_own(a, p, &own);
     shared_u64 *slot = segment_slot(s, own.slot_i);
     if (!sound)
-        (void)cas_u64(slot, own.w, slot_with(own.w, SLOT_ABRT));
+        (void)cas_u64(slot, own.w, slot_with(own.w, SLOT_ABRT)); /* [slot-publish] */
     /* Still pinned by b->hazard, so ABRT with this tag is ours. */
-    if (load_seq_u64(slot) != slot_with(own.w, SLOT_ABRT)) {
+    if (load_seq_u64(slot) != slot_with(own.w, SLOT_ABRT)) { /* [slot-publish] */
         (void)count_publish(a, b->place.block, b->h); /* or an unlinker has made it so */
         heap_disown(a, b);
         return INSERT_DONE;
     }
-    (void)cas_u64(slot, slot_with(own.w, SLOT_ABRT), 0);
+    (void)cas_u64(slot, slot_with(own.w, SLOT_ABRT), 0); /* [slot-publish] */
     retire_abandon(a, &b->place, b->h);
     heap_disown(a, b);
     insert_lower(a, p->home, own.slot_i / GROUP_SLOTS);

@@ -25,8 +25,8 @@ static inline void wait_wake(const struct segment *s, uint64_t hash)
     uint64_t bit = (uint64_t)1 << (bucket % 64);
     if ((load_seq_u64(mask) & bit) == 0) /* [wait-mask] */
         return;
-    (void)fetch_and_u64(mask, ~bit);
-    (void)fetch_add_u32(&s->wait[bucket], 1); /* dies here: sleepers look by themselves */
+    (void)fetch_and_u64(mask, ~bit); /* [wait-mask] */
+    (void)fetch_add_u32(&s->wait[bucket], 1); /* [wait-mask] dies here: sleepers look by themselves */
     os_futex_wake_all(&s->wait[bucket]);
 }
 
@@ -35,7 +35,7 @@ static inline const shared_u32 *wait_announce(const struct segment *s, uint64_t 
 {
     uint32_t bucket = hash_bucket(hash);
     (void)fetch_or_u64(&s->header->wait_mask[bucket / 64], (uint64_t)1 << (bucket % 64)); /* [wait-mask] */
-    *ret_seen = load_seq_u32(&s->wait[bucket]);
+    *ret_seen = load_seq_u32(&s->wait[bucket]); /* [wait-mask] */
     return &s->wait[bucket];
 }
 

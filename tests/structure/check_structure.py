@@ -7,7 +7,8 @@
   floors     an include points down only: base <- format <- memory <- table <- map; programs see include/ alone
   places     system calls on memory and sleeping, and xxhash, each have one home
   exports    the shared library exports exactly the functions that the header declares
-  orders     each name of a memory order is listed in src/base/atomic.h, and has a site on either side
+  orders     each access stronger than relaxed names its memory order; each name is listed in
+             src/base/atomic.h, and has a site on either side
   sizes      no file over 1000 lines, no function of src over 60
 
 One line for each fault.  Exit status 1 if there is one.
@@ -33,8 +34,14 @@ NAMES_MAX = 19
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
 NAME = re.compile(r"(?<![\w\])])\[([a-z]+(?:-[a-z]+)*)\]")
-READS = re.compile(r"load_acquire|load_seq|payload_read_fence|fence_seq")
+READS = re.compile(r"load_acquire|load_seq|payload_read_fence")
 WRITES = re.compile(r"store_release|store_seq|cas\w*\(|fetch_|exchange_|payload_write_fence|hazard_set\(")
+ORDERED = re.compile(
+    r"\b(?:(?:load_acquire|load_seq|store_release|store_seq|cas|fetch_add|fetch_or|fetch_and|exchange)_u\d\d"
+    r"|payload_read_fence|payload_write_fence)\("
+)
+STATEMENT_END = re.compile(r"[;{)]\s*(?:/\*.*)?$")
+STATEMENT_LINES_MAX = 3
 
 faults = 0
 
@@ -135,8 +142,27 @@ def sites(root):
     return found
 
 
+def unnamed(root):
+    """(path, line) of each access stronger than relaxed whose statement carries no name."""
+    for path in sources(root, *("src/" + floor for floor in FLOORS)):
+        if path.name == "atomic.h":
+            continue
+        lines = path.read_text().splitlines()
+        for i, line in enumerate(lines):
+            if not ORDERED.search(line.split("/*")[0]):
+                continue
+            end = i
+            while not STATEMENT_END.search(lines[end]) and end < i + STATEMENT_LINES_MAX:
+                end += 1
+            comments = "".join(re.findall(r"/\*(.*)", "\n".join(lines[i : end + 1])))
+            if not NAME.search(comments):
+                yield path.relative_to(root), i + 1
+
+
 def check_orders(root):
     names, used = listed(root), sites(root)
+    for path, line in unnamed(root):
+        fault(f"{path}:{line}: an access stronger than relaxed without the name of its order")
     if len(names) > NAMES_MAX:
         fault(f"{len(names)} names of memory orders; under 20 can be kept in mind")
     for name in sorted(set(used) - set(names)):
