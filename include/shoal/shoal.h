@@ -282,8 +282,8 @@ struct shoal_view {
     void *internal[4];
 };
 
-/* 0 or SHOAL_MISSING, as get.  SHOAL_RDONLY maps, and threads that hold 24 views
- * already, get a private copy.  Not inherited by a fork: in the child the value
+/* 0 or SHOAL_MISSING, as get.  SHOAL_RDONLY maps, threads that hold 24 views
+ * already and those for whom no attachment is free get a private copy.  Not inherited by a fork: in the child the value
  * must not be used, and view_end has no effect. */
 SHOAL_API int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoal_view *ret_view);
 /* Ends the view, in whichever thread; also after shoal_close.  Ending twice is allowed. */

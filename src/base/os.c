@@ -90,6 +90,23 @@ bool os_file_unlinked(int fd)
     return unlinked;
 }
 
+struct os_file os_file_of(int fd)
+{
+    struct stat st;
+    struct os_file file = { 0, 0 };
+    int keep = errno;
+    if (fstat(fd, &st) == 0)
+        file = (struct os_file){ st.st_dev, st.st_ino };
+    errno = keep;
+    return file;
+}
+
+bool os_is_file(int fd, struct os_file file)
+{
+    struct os_file other = os_file_of(fd);
+    return other.inode != 0 && other.inode == file.inode && other.device == file.device;
+}
+
 int os_reopen(int fd, bool writable)
 {
     /* thread-self, not self: the directory of a process whose first thread has exited is empty. */

@@ -20,6 +20,13 @@ int os_allocate(int fd, uint64_t at, uint64_t bytes);
 uint64_t os_file_allocated_bytes(int fd); /* st_blocks * 512; 0 on error */
 bool os_file_unlinked(int fd);            /* the inode has no name any more */
 
+/* Which file it is, for as long as somebody has it open. */
+struct os_file {
+    uint64_t device, inode; /* inode 0: unknown, equal to nothing */
+};
+struct os_file os_file_of(int fd);
+bool os_is_file(int fd, struct os_file file);
+
 /* A new open file description of the file behind fd (through /proc/self/fd).  -1 and errno. */
 int os_reopen(int fd, bool writable);
 void os_close(int fd);

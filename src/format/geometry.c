@@ -87,7 +87,7 @@ static uint32_t medium_bytes(uint32_t step_i)
 void classes_plan(uint64_t span_bytes, uint64_t spans_n, struct classes *ret_classes)
 {
     struct classes *c = ret_classes;
-    memset(c, 0, sizeof *c);
+    c->n = 0;
     /* A run must stay a small part of the heap: each class in use may keep one that is mostly empty. */
     c->run_max = (uint32_t)least(RUN_MAX, spans_n / 64 > 0 ? spans_n / 64 : 1);
     for (uint32_t bytes = SMALL_MIN; bytes <= SMALL_MAX; bytes += SMALL_STEP)
@@ -338,6 +338,8 @@ static bool geometry_is_consistent(const struct geometry *g)
     if (g->heap_bytes / g->span_bytes > SPAN_RUN_MAX)
         return false;
     if (g->max_key_bytes < 1 || g->max_key_bytes > SHOAL_KEY_MAX || g->max_value_bytes > g->heap_bytes)
+        return false;
+    if (g->reserved != 0)
         return false;
     struct geometry again = *g;
     geometry_layout(&again);

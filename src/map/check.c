@@ -36,7 +36,7 @@ __attribute__((format(printf, 2, 3))) static void problem(struct checker *c, con
 
 static void slot_problem(struct checker *c, uint64_t slot_i, uint64_t w, const char *what)
 {
-    if (load_seq_u64(segment_slot(c->segment, slot_i)) == w)
+    if (load_seq_u64(segment_slot(c->segment, slot_i)) == w) /* [slot-publish] */
         problem(c, "group %llu slot %llu (word %016llx): %s", (unsigned long long)(slot_i / GROUP_SLOTS),
                 (unsigned long long)(slot_i % GROUP_SLOTS), (unsigned long long)w, what);
 }
@@ -47,10 +47,10 @@ static bool has_twin_before(struct checker *c, const struct probe *p, uint64_t s
     const struct segment *s = c->segment;
     for (uint64_t i = p->home * GROUP_SLOTS; i < slot_i; i++) {
         const shared_u64 *slot = segment_slot(s, i);
-        uint64_t w = load_seq_u64(slot);
+        uint64_t w = load_seq_u64(slot); /* [slot-publish] */
         struct read_sink sink = { .buf = NULL };
         if (slot_is_live(w) && slot_finger(w) == p->finger && read_slot(s, slot, w, false, p, &sink) == READ_MATCH &&
-            load_seq_u64(slot) == w)
+            load_seq_u64(slot) == w) /* [slot-publish] */
             return true;
     }
     return false;
@@ -65,11 +65,11 @@ static void check_record(struct checker *c, uint64_t slot_i, uint64_t w, const s
         slot_problem(c, slot_i, w, "its record names another slot");
     if (slot_finger(w) != p.finger)
         slot_problem(c, slot_i, w, "fingerprint is not the key's");
-    if (group < p.home || group - p.home > META_BOUND(load_seq_u64(&s->groups[p.home].meta)))
+    if (group < p.home || group - p.home > META_BOUND(load_seq_u64(&s->groups[p.home].meta))) /* [meta] */
         slot_problem(c, slot_i, w, "lies outside its home's bound (T1)");
     else if (has_twin_before(c, &p, slot_i))
         slot_problem(c, slot_i, w, "key is in two slots (T2)");
-    if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0)
+    if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0) /* [summary] */
         slot_problem(c, slot_i, w, "its run's summary says unused (T3)");
 }
 
@@ -116,6 +116,21 @@ static int check_live(struct checker *c, uint64_t slot_i)
     return 0; /* busy for so long: not broken */
 }
 
+/* TENT and ABRT name a block that its maker, alive or dead, still owns. */
+static void check_tentative(struct checker *c, uint64_t slot_i, uint64_t w)
+{
+    const struct segment *s = c->segment;
+    struct block_place place;
+    c->report->slots_tentative++;
+    if (!segment_locate(s, slot_block(w), &place)) {
+        slot_problem(c, slot_i, w, "is tentative and leads to no block");
+        return;
+    }
+    uint64_t h = load_acquire_u64(segment_block(s, place.block)); /* [block-state] */
+    if (h_state(h) != BLOCK_OWNED || (h_generation(h) & TAG_MASK) != slot_tag(w))
+        slot_problem(c, slot_i, w, "is tentative, but nobody owns its record");
+}
+
 static int check_slots(struct checker *c)
 {
     const struct segment *s = c->segment;
@@ -133,7 +148,7 @@ static int check_slots(struct checker *c)
         }
         case SLOT_TENT:
         case SLOT_ABRT:
-            c->report->slots_tentative++;
+            check_tentative(c, i, w);
             break;
         default:
             slot_problem(c, i, w, "is in a state that this map never uses");
@@ -153,7 +168,8 @@ static void count_block(const struct segment *s, uint64_t block, struct run_coun
 {
     uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
     uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    bool named = slot_i < s->slots_n && slot_names(load_seq_u64(segment_slot(s, slot_i)), block, h_generation(h));
+    uint64_t w = slot_i < s->slots_n ? load_seq_u64(segment_slot(s, slot_i)) : 0; /* [slot-publish] */
+    bool named = slot_names(w, block, h_generation(h));
     n->blocks++;
     n->bad += h_owner(h) >= s->geo.entries_n || h_state(h) > BLOCK_SEALED;
     switch (h_state(h)) {
@@ -181,10 +197,10 @@ static void check_run(struct checker *c, uint32_t span_i, uint64_t word)
     for (uint32_t i = 0; i < blocks_n; i++)
         count_block(s, segment_block_at(s, span_i, class_i, i), &n);
     for (uint32_t j = 1; j < span_run(word); j++) {
-        uint64_t rest = load_seq_u64(&s->spans[span_i + j]);
+        uint64_t rest = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
         n.bad += span_state(rest) != SPAN_CONT || span_run(rest) != j;
     }
-    if (load_seq_u64(&s->spans[span_i]) != word)
+    if (load_seq_u64(&s->spans[span_i]) != word) /* [span-ready] */
         return;
     if (n.bad != 0)
         problem(c, "span %u (word %016llx): %llu of its headers or parts contradict it", span_i,
@@ -209,7 +225,7 @@ static void check_spans(struct checker *c)
             continue;
         }
         if (state != SPAN_FREE && state != SPAN_CLAIMED && state != SPAN_CONT &&
-            load_seq_u64(&s->spans[i]) == word)
+            load_seq_u64(&s->spans[i]) == word) /* [span-ready] */
             problem(c, "span %u: word %016llx describes no run", i, (unsigned long long)word);
         i++;
     }

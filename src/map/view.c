@@ -98,11 +98,10 @@ int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoa
     int rc = key_call(map, key, key_bytes, false, &call, &probe);
     if (rc != 0)
         return rc;
-    if (call.map->readonly)
-        rc = view_copy(call.segment, NULL, &probe, ret_view);
-    else if ((rc = call_attach(&call)) == 0)
-        rc = view_hazard(call.a, &hazard) ? view_pin(&call, &probe, hazard, ret_view)
-                                          : view_copy(call.segment, call.a, &probe, ret_view);
+    if (!call.map->readonly && call_attach(&call) == 0 && view_hazard(call.a, &hazard))
+        rc = view_pin(&call, &probe, hazard, ret_view);
+    else
+        rc = view_copy(call.segment, call.a, &probe, ret_view);
     call_end(&call);
     return rc;
 }
@@ -116,7 +115,7 @@ void shoal_view_end(struct shoal_view *view)
     free(view->internal[VIEW_COPY]);
     if (a != NULL && mark >> 8 == registry_fork_id()) { /* a parent's view is the parent's to end */
         view_hazard_drop(a, (uint32_t)(mark & 0xff));
-        (void)fetch_add_u64(&a->entry->unpinned, 1); /* memory may have become free: see settle_activity */
+        (void)fetch_add_u64(&a->entry->unpinned, 1); /* [hazard] memory may have become free: see settle_activity */
         attachment_unref(a);
         open_map_unref(view->internal[VIEW_MAP]);
     }

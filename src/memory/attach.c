@@ -20,11 +20,16 @@ int attach_open_locks(struct segment *s)
 {
     s->own = os_reopen(s->file, true);
     s->probe = s->own >= 0 ? os_reopen(s->file, true) : -1;
-    if (s->probe >= 0)
+    bool same = os_is_file(s->own, s->mapped) && os_is_file(s->probe, s->mapped);
+    if (same)
         return 0;
-    int rc = error_os("attach: cannot open the map's file again through /proc/self/fd");
+    if (s->probe >= 0)
+        errno = EBADF;
+    int rc = s->probe < 0 ? error_os("attach: cannot open the map's file again through /proc/self/fd")
+                          : error_os("attach: descriptor %d was the map's and has been closed by this program", s->file);
     os_close(s->own);
-    s->own = -1;
+    os_close(s->probe);
+    s->own = s->probe = -1;
     return rc;
 }
 
@@ -32,7 +37,8 @@ int attach_open_locks(struct segment *s)
 
 bool attach_is_dead(const struct segment *s, uint32_t index)
 {
-    return s->probe >= 0 && index < s->geo.entries_n && !os_is_locked(s->probe, life_byte(index));
+    return s->probe >= 0 && index < s->geo.entries_n && !os_is_locked(s->probe, life_byte(index)) &&
+           os_is_file(s->probe, s->mapped);
 }
 
 static bool index_lock(struct segment *s, uint32_t index, bool life, enum os_lock_answer *ret_answer)
@@ -93,8 +99,9 @@ static int index_take(struct segment *s, uint32_t *ret_index)
 
 static void entries_used_raise(struct segment *s, uint32_t n)
 {
-    for (uint32_t used = load_seq_u32(&s->header->entries_used); used < n; used = load_seq_u32(&s->header->entries_used))
-        if (cas_u32(&s->header->entries_used, used, n)) /* [entries-used] */
+    shared_u32 *word = &s->header->entries_used;
+    for (uint32_t used = 0; (used = load_seq_u32(word)) < n;) /* [entries-used] */
+        if (cas_u32(word, used, n))                           /* [entries-used] */
             break;
 }
 
@@ -146,10 +153,10 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
     a->claim_at = (uint32_t)((uint64_t)index * 37 % s->geo.spans_n);
     entries_used_raise(s, index + 1);
     for (uint32_t i = 0; i < HAZARDS_N; i++) /* a dead predecessor's; both locks are held */
-        store_release_u64(&a->entry->hazard[i], 0);
-    store_release_u64(&a->entry->draining, 0);
+        store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
+    store_release_u64(&a->entry->draining, 0); /* [entry-names] */
     a->heir = load_relaxed_u32(&a->entry->attached); /* relaxed: nobody else writes it now */
-    store_seq_u32(&a->entry->attached, 1);
+    store_seq_u32(&a->entry->attached, 1); /* [attached] */
     entry_sign(a->entry);
     inherit(a);
     attach_reap_unlock(s, index);
@@ -176,12 +183,12 @@ void attach_release(struct attachment *a)
     heap_flush_caches(a);
     retire_reclaim(a);
     for (uint32_t i = 0; i < RETIRED_N; i++) /* still pinned by others: a sweep frees them */
-        store_release_u64(&a->entry->retired[i], 0);
+        store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
     for (uint32_t i = 0; i < HAZARDS_N; i++)
-        store_release_u64(&a->entry->hazard[i], 0);
+        store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
     bump_relaxed_u64(&a->entry->gets, a->gets);
     bump_relaxed_u64(&a->entry->hits, a->hits);
-    store_seq_u32(&a->entry->attached, 0);
+    store_seq_u32(&a->entry->attached, 0); /* [attached] */
     pthread_mutex_lock(&s->lock);
     attachment_unlink(s, a);
     os_unlock(s->own, life_byte(a->index));
@@ -200,7 +207,7 @@ uint64_t attach_generation(struct attachment *a)
 {
     for (;;) {
         if (a->generation_next == a->generation_end) {
-            a->generation_next = fetch_add_u64(&a->segment->header->generation_next, GENERATION_LEASE);
+            a->generation_next = fetch_add_relaxed_u64(&a->segment->header->generation_next, GENERATION_LEASE);
             a->generation_end = a->generation_next + GENERATION_LEASE;
         }
         uint64_t generation = a->generation_next++ & GENERATION_MASK;

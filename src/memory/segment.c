@@ -36,6 +36,7 @@ int segment_map(int fd, const struct geometry *geometry, bool readonly, struct s
     s->geo = *geometry;
     s->readonly = readonly;
     s->file = fd;
+    s->mapped = os_file_of(fd);
     s->own = s->probe = -1;
     s->held = held;
     s->base = os_map(fd, geometry->segment_bytes, !readonly);

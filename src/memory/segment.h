@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/os.h"
 #include "format/geometry.h"
 
 struct attachment;
@@ -30,6 +31,7 @@ struct segment {
     /* Descriptions of this process's own, never mapped: `own` holds locks and never asks, `probe` asks
      * and never locks.  `file` is the mapped one; it holds no lock and may be shared with a parent. */
     int file, own, probe;
+    struct os_file mapped; /* what they must be of: a program may close descriptors that it did not open */
 
     /* Which indices this process holds through `own`, because locks of one description never conflict
      * with themselves.  Under `lock`. */

@@ -375,5 +375,26 @@ static void scribbler(void)
         scribbler_round(seed + (uint64_t)i * 7, i % 4 == 0 ? 5000 : 300);
 }
 
-SCENE_MAIN(SCENE(flipped_bits), SCENE(flipped_bits_with_checksums), SCENE(cut_files), SCENE(wiped_headers),
+/* A TENT or ABRT slot whose record nobody owns would stay for ever: check names it. */
+static void tentative_slot_of_nobody(void)
+{
+    static const enum slot_state states[] = { SLOT_TENT, SLOT_ABRT };
+    for (uint32_t i = 0; i < 2; i++) {
+        struct shoal_report report = SHOAL_REPORT_INIT;
+        struct shoal *map = scene_map(100, HEAP_BYTES);
+        const struct segment *s = segment_of(map);
+        uint64_t slot_i = 0;
+        scene_put(map, "key", 1, 100);
+        while (load_seq_u64(segment_slot(s, slot_i)) == 0)
+            slot_i++;
+        uint64_t w = load_seq_u64(segment_slot(s, slot_i));
+        store_seq_u64(segment_slot(s, slot_i), slot_with(w, states[i]));
+        must_be(shoal_check(map, &report), SHOAL_ECORRUPT);
+        require(strstr(shoal_error_text(), "tentative, but nobody owns its record") != NULL, "text: %s",
+                shoal_error_text());
+        shoal_close(map);
+    }
+}
+
+SCENE_MAIN(SCENE(tentative_slot_of_nobody), SCENE(flipped_bits), SCENE(flipped_bits_with_checksums), SCENE(cut_files), SCENE(wiped_headers),
            SCENE(scribbler))

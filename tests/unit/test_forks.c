@@ -5,6 +5,7 @@
  */
 #include "unit/frame.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -335,6 +336,51 @@ static void a_dead_parent_that_had_closed_but_viewed(void **state)
     death_is_seen_while_a_child_lives(*state, true);
 }
 
+/* -- Descriptors that the program closes -------------------------------------------------------------- */
+
+/* As daemons do, and other files take the numbers. */
+static void close_all_descriptors(void)
+{
+    for (int fd = 3; fd < 64; fd++)
+        close(fd);
+    while (open("/dev/null", O_RDWR) < 32) {
+    }
+}
+
+static int attach_without_descriptors(struct frame *f, void *arg)
+{
+    char buf[8];
+    (void)arg;
+    close_all_descriptors();
+    CHECK(shoal_get(f->map, "key", 3, buf, sizeof buf, NULL) == 0 && buf[0] == 'a');
+    CHECK(put_text(f->map, "key", "b") == SHOAL_EOS);
+    CHECK(strstr(shoal_error_text(), "has been closed by this program") != NULL);
+    return 0;
+}
+
+static int reap_without_descriptors(struct frame *f, void *arg)
+{
+    struct shoal_reaped r = SHOAL_REAPED_INIT;
+    (void)arg;
+    CHECK(put_text(f->map, "child", "c") == 0);
+    close_all_descriptors();
+    CHECK(shoal_reap(f->map, &r) == 0);
+    CHECK(r.dead == 0); /* nobody is known to be dead where the locks cannot be asked for */
+    CHECK(attached_n(f->map) == 2);
+    return 0;
+}
+
+static void closed_descriptors_declare_nobody_dead(void **state)
+{
+    struct frame *f = *state;
+    struct shoal *map = frame_small(f);
+    assert_int_equal(put_text(map, "key", "a"), 0);
+    in_child(f, attach_without_descriptors, NULL, "");
+    in_child(f, reap_without_descriptors, NULL, "");
+    assert_holds(map, "key", "a");
+    assert_int_equal(put_text(map, "key", "d"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +394,7 @@ int main(void)
         FRAME_TEST(forks_of_a_busy_process),
         FRAME_TEST(a_dead_parent_of_a_living_child),
         FRAME_TEST(a_dead_parent_that_had_closed_but_viewed),
+        FRAME_TEST(closed_descriptors_declare_nobody_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

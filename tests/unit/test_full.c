@@ -271,6 +271,11 @@ static void *read_unattached(void *arg)
     assert_int_equal(shoal_iter_open(map, NULL, 0, &iter), 0);
     assert_int_equal(shoal_iter_next(iter, &item), 0);
     shoal_iter_close(iter);
+    struct shoal_view view;
+    assert_int_equal(shoal_view(map, "key", 3, &view), 0); /* a private copy */
+    assert_true(view.bytes == 1 && memcmp(view.value, "a", 1) == 0);
+    shoal_view_end(&view);
+    assert_int_equal(shoal_view(map, "none", 4, &view), SHOAL_MISSING);
     assert_int_equal(shoal_count(map, 0, &n, NULL), 0);
     assert_int_equal(n, 2);
     assert_int_equal(shoal_check(map, &report), 0);
