@@ -167,9 +167,7 @@ struct run_count {
 static void count_block(const struct segment *s, uint64_t block, struct run_count *n)
 {
     uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    uint64_t w = slot_i < s->slots_n ? load_seq_u64(segment_slot(s, slot_i)) : 0; /* [slot-publish] */
-    bool named = slot_names(w, block, h_generation(h));
+    bool named = segment_is_referenced(s, block, h);
     n->blocks++;
     n->bad += h_owner(h) >= s->geo.entries_n || h_state(h) > BLOCK_SEALED;
     switch (h_state(h)) {

@@ -14,12 +14,6 @@ struct tally {
     uint64_t largest; /* block or row of unused spans */
 };
 
-static bool is_referenced(const struct segment *s, uint64_t block, uint64_t h)
-{
-    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    return slot_i < s->slots_n && slot_names(load_acquire_u64(segment_slot(s, slot_i)), block, h_generation(h)); /* [slot-publish] */
-}
-
 static void tally_live(const struct tally *t, const struct block_place *place)
 {
     struct record record;
@@ -34,7 +28,7 @@ static void tally_block(struct tally *t, const struct block_place *place)
     uint64_t h = load_acquire_u64(segment_block(s, place->block)); /* [block-state] */
     switch (h_state(h)) {
     case BLOCK_PUB:
-        if (is_referenced(s, place->block, h))
+        if (segment_is_referenced(s, place->block, h))
             tally_live(t, place);
         else
             t->stats->dead_bytes += place->bytes;

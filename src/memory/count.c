@@ -91,9 +91,7 @@ static bool is_unlinked_uncounted(const struct segment *s, uint64_t block)
     if (block == 0 || !segment_locate(s, block, &place))
         return false;
     uint64_t h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    return h_holds_record(h) && !(slot_i < s->slots_n && slot_names(load_seq_u64(segment_slot(s, slot_i)), block,
-                                                                    h_generation(h))); /* [slot-publish] */
+    return h_holds_record(h) && !segment_is_referenced(s, block, h);
 }
 
 static bool entry_is_at_rest(const struct segment *s, const struct entry *e)

@@ -202,7 +202,8 @@ static bool block_take(struct attachment *a, const struct free_block *f, uint32_
     const struct segment *s = a->segment;
     struct block_place *p = &ret->place;
     hazard_set(a, hazard, f->block); /* pins it, and keeps the span's format */
-    if (!segment_locate(s, f->block, p) || p->span_word != f->span_word || span_state(p->span_word) != SPAN_READY)
+    if (!segment_locate(s, f->block, p) || span_state(p->span_word) != SPAN_READY || p->span_word != f->span_word ||
+        load_seq_u64(&s->spans[p->span_i]) != f->span_word) /* [hazard] */
         return false;
     shared_u64 *h = segment_block(s, f->block);
     uint64_t was = load_acquire_u64(h); /* [block-state] */

@@ -134,6 +134,14 @@ static inline uint64_t segment_block_at(const struct segment *s, uint32_t span_i
     return at + c->first + (uint64_t)i * c->bytes;
 }
 
+/* Does the slot that the record in `block` says it is in name it?  Read H before. */
+static inline bool segment_is_referenced(const struct segment *s, uint64_t block, uint64_t h)
+{
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    return slot_i < s->slots_n &&
+           slot_names(load_seq_u64(segment_slot(s, slot_i)), block, h_generation(h)); /* [slot-publish] */
+}
+
 static inline uint32_t segment_blocks_n(const struct segment *s, uint32_t class_i)
 {
     return class_i == s->classes.n ? 1 : s->classes.of[class_i].blocks_n;

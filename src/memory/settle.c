@@ -187,13 +187,6 @@ static void sweep_free(struct attachment *a, struct sweep *sweep, struct settle_
     sweep->n = 0;
 }
 
-/* The common case, without a hazard: nothing is changed, so a stale answer is only late. */
-static bool is_referenced(const struct segment *s, uint64_t block, uint64_t h)
-{
-    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    return slot_i < s->slots_n && slot_names(load_acquire_u64(segment_slot(s, slot_i)), block, h_generation(h)); /* [slot-publish] */
-}
-
 static void sweep_block(struct attachment *a, const struct block_place *place, struct sweep *sweep,
                         struct settle_count *count)
 {
@@ -214,7 +207,7 @@ static void sweep_block(struct attachment *a, const struct block_place *place, s
             (void)settle_block(a, place, h, count);
         break;
     case BLOCK_PUB:
-        if (!is_referenced(s, place->block, h))
+        if (!segment_is_referenced(s, place->block, h)) /* without a hazard: a stale answer is only late */
             (void)settle_block(a, place, h, count);
         break;
     default:
