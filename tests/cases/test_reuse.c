@@ -66,7 +66,9 @@ static void call_is_refused(uint32_t who, void *arg)
     must_be(shoal_put(map, "key", 3, "x", 1), SHOAL_EATTACH);
     must_be(shoal_incr(map, "key", 3, 1, NULL), SHOAL_EATTACH);
     must_be(shoal_wait(map, "key", 3, 1, 0, NULL), SHOAL_EATTACH);
-    must_be(shoal_view(map, "key", 3, &view), SHOAL_EATTACH);
+    must(shoal_view(map, "key", 3, &view)); /* a private copy */
+    require(view.bytes == 5 && memcmp(view.value, "value", 5) == 0, "a view of %zu bytes", view.bytes);
+    shoal_view_end(&view);
     must(shoal_get(map, "key", 3, NULL, 0, NULL)); /* a plain get needs none */
 }
 
