@@ -27,6 +27,7 @@
 
 #include "lib/act.h"
 #include "lib/fail.h"
+#include "lib/processor.h"
 #include "lib/random.h"
 #include "lib/step.h"
 #include "shoal/shoal.h"
@@ -192,7 +193,7 @@ static void step_reads(void)
     struct stepped *stepped = mmap(NULL, sizeof *stepped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     require(stepped != MAP_FAILED, "mmap: %s", strerror(errno));
     trace_begin(&trace, TRACE_ROOM);
-    step_on_one_processor(0);
+    processor_stay(0);
     uint64_t calls = 0, instructions = 0;
     for (uint32_t reading = 0; reading < READINGS; reading++)
         for (unsigned readonly = 0; readonly < 2; readonly++)

@@ -23,6 +23,7 @@
 #include "kill/build.h"
 #include "kill/names.h"
 #include "lib/fail.h"
+#include "lib/processor.h"
 #include "lib/random.h"
 
 #define TRACE_ROOM 4000000u
@@ -100,7 +101,7 @@ static void spawn(struct job *job, uint32_t slot, enum run_kind kind, uint32_t p
     if (job->pid > 0)
         return;
     setpgid(0, 0);
-    step_on_one_processor(slot);
+    processor_stay(slot);
     fail_into(job->text, TEXT_BYTES);
     alarm(WATCHDOG_S);
     _exit(run_any(job->run, &trace) ? 0 : 3);
@@ -199,7 +200,7 @@ static bool record(void)
     if (jobs[0].pid == 0) {
         struct trace recorded = trace;
         setpgid(0, 0);
-        step_on_one_processor(0);
+        processor_stay(0);
         fail_into(jobs[0].text, TEXT_BYTES);
         alarm(WATCHDOG_S * 4);
         recorded.n = 0;

@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,21 +27,6 @@ enum phase { PHASE_BEFORE, PHASE_WITHIN, PHASE_AFTER };
 static volatile uint32_t *phase; /* shared with the victim */
 
 /* -- Marks ------------------------------------------------------------------------------------------ */
-
-void step_on_one_processor(uint32_t which)
-{
-    cpu_set_t allowed, one;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0)
-        return;
-    uint32_t skip = which % (uint32_t)CPU_COUNT(&allowed);
-    for (size_t i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, &allowed) && skip-- == 0) {
-            CPU_ZERO(&one);
-            CPU_SET(i, &one);
-            (void)sched_setaffinity(0, sizeof one, &one); /* else it only takes longer */
-            return;
-        }
-}
 
 __attribute__((noinline)) void step_begin(void)
 {

@@ -57,11 +57,6 @@ struct stepper {
     uint64_t at;          /* where the victim has it mapped, 0 = nowhere */
 };
 
-/* Keep this process and those it forks on one processor, the same for the same `which`.  Tracer and victim take
- * turns: on one processor a turn is a switch, on two it is an interrupt to a sleeping one, several times as long
- * in a virtual machine. */
-void step_on_one_processor(uint32_t which);
-
 /* Fork the victim and run it to step_begin.  fd: the segment's file, -1 = watch system calls only. */
 void step_start(struct stepper *stepper, int fd, void (*body)(void *), void *arg);
 /* In the victim. */
