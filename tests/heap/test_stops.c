@@ -192,7 +192,7 @@ static void two_stops(void)
             bytes[1] = sizes[random_below(&random, 6)];
             (void)trial(stops, bytes, 0, 0);
             went[0] = stops->who[0];
-            (void)trial(stops, bytes, went[0].began + 1, 0);
+            (void)trial(stops, bytes, (went[0].began + went[0].freed) / 2, 0); /* so that the second joins */
             went[1] = stops->who[1];
         }
         both += trial(stops, bytes, first_point(&went[0], i % 2, &random), second_point(&went[1], i % 2, &random));

@@ -326,6 +326,22 @@ static void stats_after_unlink(void **state)
     shoal_close(other);
 }
 
+/* A block is used again after some dozens of deletions; what lies in it then is another incarnation. */
+static void versions_never_repeat(void **state)
+{
+    enum { TIMES = 600 };
+    struct shoal *map = frame_small(*state);
+    uint64_t seen[TIMES];
+    for (uint32_t i = 0; i < TIMES; i++) {
+        assert_int_equal(put_text(map, "key", "same"), 0);
+        assert_int_equal(shoal_getv(map, "key", 3, NULL, 0, NULL, &seen[i]), 0);
+        assert_true(seen[i] != 0);
+        for (uint32_t j = 0; j < i; j++)
+            assert_true(seen[j] != seen[i]);
+        assert_int_equal(shoal_delete(map, "key", 3), 0);
+    }
+}
+
 static void check_counts_what_it_saw(void **state)
 {
     struct shoal *map = frame_small(*state);
@@ -638,6 +654,7 @@ int main(void)
         FRAME_TEST(stats_account_for_every_byte),
         FRAME_TEST(stats_describe_the_map),
         FRAME_TEST(stats_after_unlink),
+        FRAME_TEST(versions_never_repeat),
         FRAME_TEST(check_counts_what_it_saw),
         FRAME_TEST(reap_has_nothing_to_do),
         FRAME_TEST(size_for_makes_room),
