@@ -23,6 +23,7 @@ trap 'rm -f "$log"' EXIT
 export ASAN_OPTIONS=abort_on_error=0:detect_stack_use_after_return=1
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS=exitcode=66:second_deadlock_stack=1
+export SCENE_SECONDS=900 # for a test that takes 10 without
 
 now() { date +%s; }
 
