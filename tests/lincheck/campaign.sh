@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# A long run in portions of 10 million operations.  Each portion has a seed of its own and appends its line
+# to tests/results/campaigns.tsv, so a run that is interrupted loses a portion at most, and the next goes on.
+#
+#   campaign.sh LINCHECK OPERATIONS [FILE]
+set -u
+here=$(cd "$(dirname "$0")" && pwd) || exit 1
+lincheck=$1
+left=$2
+file=${3:-$here/../results/campaigns.tsv}
+portion=10000000
+
+system=$(sed -n 's/^PRETTY_NAME="\([A-Za-z]*\).* \([0-9.]*\) .*"$/\1 \2/p' /etc/os-release)
+machine="$(nproc) cores $(uname -m | tr _ -), $(uname -s) $(uname -r | cut -d . -f 1,2), $system"
+commit=$(cd "$here" && git rev-parse --short HEAD) || exit 1
+while [ "$left" -gt 0 ]; do
+    [ "$left" -gt "$portion" ] || portion=$left
+    "$lincheck" --operations "$portion" --append "$file" \
+        --about "$(date +%Y-%m-%d)	$commit	$machine" || exit 1
+    left=$((left - portion))
+done

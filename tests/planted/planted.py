@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does each suite have teeth?  Every mutant of mutants.toml changes one line of the library, and the suite that it
+names must fail with it, and pass without.
+
+    planted.py --source DIR --build DIR [--only NAME ...] [--list]
+
+  caught    NAME by SUITE in S s
+  SURVIVED  NAME: nobody noticed
+  named     NAME: equivalent, and why it can be
+
+The last line says how many; exit status 1 if one survived, did not apply or did not build.
+"""
+
+import argparse
+import collections
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+SECONDS = 60  # a catcher that hangs has noticed something: it passes in a fraction of this without the mutant
+COPIED = ("src", "include", "tests", "meson.build", "meson_options.txt")
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def load(source):
+    with open(source / "tests/planted/mutants.toml", "rb") as file:
+        listed = tomllib.load(file)
+    return listed["catcher"], listed["mutant"]
+
+
+def copy_tree(source, build):
+    """The library and its tests, apart from the checkout that they mutate."""
+    tree = build / "tree"
+    shutil.rmtree(build, ignore_errors=True)
+    tree.mkdir(parents=True)
+    for name in COPIED:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, tree / name)
+        else:
+            shutil.copy2(source / name, tree / name)
+    return tree
+
+
+def configure(tree, build):
+    options = ["-Dcli=disabled", "-Dexamples=disabled", "-Dbench=disabled"]
+    done = subprocess.run(["meson", "setup", str(build / "b"), str(tree), *options], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+
+
+def compile_target(build, target):
+    done = subprocess.run(["ninja", "-C", str(build / "b"), target], capture_output=True, text=True)
+    return None if done.returncode == 0 else done.stdout[-3000:] + done.stderr
+
+
+def in_private(command):
+    """With a /dev/shm of its own, where that is allowed: a crashed test leaves its maps behind."""
+    private = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /dev/shm && exec "$@"', "sh"]
+    try:
+        allowed = subprocess.run([*private, "true"], capture_output=True).returncode == 0
+    except OSError:
+        allowed = False
+    return [*private, *command] if allowed else command
+
+
+def fails(build, catcher):
+    """Run a catcher.  None: it passed; else how it failed."""
+    command = [str(build / "b" / catcher["target"]), *catcher.get("arguments", [])]
+    env = dict(os.environ, SCENE_SECONDS="30")
+    process = subprocess.Popen(in_private(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=build,
+                               start_new_session=True)
+    try:
+        process.communicate(timeout=SECONDS)
+        how = None if process.returncode == 0 else f"status {process.returncode}"
+    except subprocess.TimeoutExpired:
+        how = "it hangs"
+    try:
+        os.killpg(process.pid, signal.SIGKILL)  # whoever is left of it
+    except ProcessLookupError:
+        pass
+    process.wait()
+    return how
+
+
+def apply(tree, mutant):
+    """The file's text, with the one place changed.  None: there is no such place, or more than one."""
+    text = (tree / mutant["file"]).read_text()
+    return text.replace(mutant["line"], mutant["to"]) if text.count(mutant["line"]) == 1 else None
+
+
+def try_mutant(tree, build, catchers, mutant):
+    """(caught, text)"""
+    name, catcher = mutant["name"], catchers[mutant["caught_by"]]
+    mutated, path = apply(tree, mutant), tree / mutant["file"]
+    if mutated is None:
+        return False, f"LOST      {name}: {mutant['file']} has no such line, or several"
+    original = path.read_text()
+    path.write_text(mutated)
+    try:
+        problem = compile_target(build, catcher["target"])
+        if problem:
+            return False, f"LOST      {name}: does not build\n{problem}"
+        began = time.monotonic()
+        for _ in range(catcher.get("tries", 1)):
+            how = fails(build, catcher)
+            if how:
+                return True, f"caught    {name} by {mutant['caught_by']}: {how}, {time.monotonic() - began:.0f} s"
+        return False, f"SURVIVED  {name}: {mutant['caught_by']} passes"
+    finally:
+        path.write_text(original)
+
+
+def check_catchers(build, catchers, used):
+    """Each must pass without a mutant, or it proves nothing."""
+    sound = True
+    for name in sorted(used):
+        problem = compile_target(build, catchers[name]["target"]) or fails(build, catchers[name])
+        if problem:
+            say(f"UNSOUND   {name} fails without a mutant: {problem}")
+            sound = False
+    return sound
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", type=pathlib.Path, required=True)
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--list", action="store_true")
+    asked = parser.parse_args()
+    catchers, mutants = load(asked.source)
+    mutants = [m for m in mutants if not asked.only or m["name"] in asked.only]
+    if asked.list:
+        for mutant in mutants:
+            say(f"{mutant['area']:9} {mutant['name']:32} {mutant.get('caught_by', 'equivalent'):24} {mutant['why']}")
+        return 0
+    build = asked.build.resolve()
+    tree = copy_tree(asked.source.resolve(), build)
+    configure(tree, build)
+    live = [m for m in mutants if "equivalent" not in m]
+    if not check_catchers(build, catchers, {m["caught_by"] for m in live}):
+        return 1
+    caught, areas = 0, collections.Counter()
+    for mutant in live:
+        done, text = try_mutant(tree, build, catchers, mutant)
+        caught += done
+        areas[mutant["area"]] += done
+        say(text)
+    for mutant in mutants:
+        if "equivalent" in mutant:
+            say(f"named     {mutant['name']}: {mutant['equivalent']}")
+    per_area = ", ".join(f"{n} in {area}" for area, n in sorted(areas.items()))
+    say(f"planted: {len(live)} mutants, {caught} caught ({per_area}), {len(live) - caught} not")
+    return 0 if caught == len(live) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
