@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the processes of a scenario did, and whether one order explains it (guarantee A): per key, brute force
+ * over the orders that keep what ended before something began.  An operation that a death cut off may have
+ * happened at any time behind its beginning, or not.
+ */
+#ifndef SCHEDULES_HISTORY_H
+#define SCHEDULES_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum op_kind {
+    OP_NONE,
+    OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET, OP_INCR, /* of a key */
+    OP_REAP, OP_SWEEP, OP_CHECK, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH,
+    OP_FILL, /* `value` keys of key A's home */
+    OP_UNFILL, /* delete filling key number `value` */
+    OP_WRAP /* the member's next record gets the tag that A's record has now: tags have 13 bits */
+};
+
+struct op {
+    enum op_kind kind;
+    uint32_t key;
+    uint64_t value;
+};
+
+/* One operation as it went. */
+struct event {
+    struct op op;
+    uint64_t began, ended; /* by explore_clock; ended 0: cut off */
+    int code;
+    uint64_t got; /* the value that get, take or incr answered */
+};
+
+struct key_state {
+    bool present;
+    uint64_t value;
+};
+
+#define HISTORY_MOST 8u
+
+/* Can these events of one key lead from `from` to `to`? */
+bool history_explains(const struct event *events, uint32_t n, struct key_state from, struct key_state to);
+
+#endif

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+#include "schedules/scenario.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "memory/evacuate.h"
+#include "memory/retire.h"
+#include "memory/settle.h"
+#include "schedules/verify.h"
+#include "table/read.h"
+
+#define KEY_BYTES 8u
+#define FILL_MOST 16u
+#define VALUE_MOST 4000u
+#define ZEROS_BYTES 1000u /* of a value 0: another class than the others', over several old block headers */
+#define CAPACITY 14u
+#define KEYS_ALL (KEYS_N + WORLD_MEMBERS + FILL_MOST)
+
+/* A scenario that is under way. */
+static struct stage {
+    const struct scenario *scenario;
+    char key[KEYS_ALL][KEY_BYTES];
+    struct key_state began[KEYS_N];
+    uint32_t span_of_a;
+    struct event events[WORLD_PROCS][OPS_EACH];
+    uint32_t events_n[WORLD_PROCS]; /* begun */
+} stage;
+
+/* -- Keys ---------------------------------------------------------------------------------------------- */
+
+static bool is_used(uint32_t n, const char *key)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (memcmp(stage.key[i], key, KEY_BYTES) == 0)
+            return true;
+    return false;
+}
+
+/* B shares home and fingerprint with A, C and the filling ones its home, D neither. */
+static void keys_find(const struct segment *s)
+{
+    struct probe a = { 0 };
+    for (uint32_t i = 0, at = 0; i < KEYS_ALL; at++) {
+        char key[KEY_BYTES + 1];
+        (void)snprintf(key, sizeof key, "k%07u", at);
+        struct probe p = probe_make(s, key, KEY_BYTES);
+        bool fill = i >= KEYS_N + WORLD_MEMBERS;
+        bool fits = (i == KEY_A && p.home == 0) || (i == KEY_B && p.home == a.home && p.finger == a.finger) ||
+                    ((i == KEY_C || fill) && p.home == a.home && p.finger != a.finger) ||
+                    (i > KEY_C && !fill && p.home != a.home);
+        if (!fits || is_used(i, key))
+            continue;
+        memcpy(stage.key[i], key, KEY_BYTES);
+        if (i == KEY_A) {
+            a = p;
+            at = 0;
+        }
+        i++;
+    }
+}
+
+/* -- Operations ------------------------------------------------------------------------------------------- */
+
+/* Each word of a value is the same, so that a torn one shows. */
+static const void *value_of(uint32_t member, uint64_t value, uint32_t bytes)
+{
+    static uint64_t words[WORLD_MEMBERS][VALUE_MOST / 8];
+    for (uint32_t i = 0; i < bytes / 8; i++)
+        words[member][i] = value;
+    return words[member];
+}
+
+static void got_value(struct event *e, const uint64_t *words, size_t bytes)
+{
+    e->got = words[0];
+    for (size_t i = 1; i < bytes / 8; i++)
+        if (words[i] != words[0])
+            explore_fail("C: a torn value: word 0 is %016llx, word %u is %016llx", (unsigned long long)words[0],
+                         (unsigned)i, (unsigned long long)words[i]);
+}
+
+static int key_op(uint32_t member, struct event *e)
+{
+    struct shoal *map = &world.member[member].handle;
+    const char *key = stage.key[e->op.key];
+    uint32_t bytes = e->op.value == 0 ? ZEROS_BYTES : stage.scenario->value_bytes;
+    uint64_t words[VALUE_MOST / 8];
+    size_t got = 0;
+    int64_t sum = 0;
+    int code;
+    switch (e->op.kind) {
+    case OP_PUT:
+        return shoal_put(map, key, KEY_BYTES, value_of(member, e->op.value, bytes), bytes);
+    case OP_ADD:
+        return shoal_add(map, key, KEY_BYTES, value_of(member, e->op.value, bytes), bytes);
+    case OP_DELETE:
+        return shoal_delete(map, key, KEY_BYTES);
+    case OP_INCR:
+        code = shoal_incr(map, key, KEY_BYTES, (int64_t)e->op.value, &sum);
+        e->got = (uint64_t)sum;
+        return code;
+    default:
+        code = e->op.kind == OP_TAKE ? shoal_take(map, key, KEY_BYTES, words, sizeof words, &got)
+                                     : shoal_get(map, key, KEY_BYTES, words, sizeof words, &got);
+        if (code == 0)
+            got_value(e, words, got);
+        return code;
+    }
+}
+
+static int fill(uint32_t member, uint64_t n)
+{
+    const uint32_t bytes = stage.scenario->value_bytes;
+    for (uint32_t i = 0; i < n; i++) {
+        int code = shoal_put(&world.member[member].handle, stage.key[KEYS_N + WORLD_MEMBERS + i], KEY_BYTES,
+                             value_of(member, 1, bytes), bytes);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+static int check(struct shoal *map)
+{
+    struct shoal_report report = SHOAL_REPORT_INIT;
+    return shoal_check(map, &report);
+}
+
+static uint64_t block_of(uint32_t key)
+{
+    struct segment *s = &world.member[WORLD_CHECKER].segment;
+    struct probe p = probe_make(s, stage.key[key], KEY_BYTES);
+    struct read_sink sink = { .buf = NULL };
+    int code = read_key(s, NULL, &p, &sink);
+    return code == 0 || code == SHOAL_SHORT ? sink.block : 0;
+}
+
+static int wrap(struct attachment *a)
+{
+    uint64_t generation = h_generation(load_relaxed_u64(segment_block(a->segment, block_of(KEY_A))));
+    a->generation_next = generation + TAG_MASK + 1; /* a lease that nobody else has been given yet */
+    a->generation_end = a->generation_next + 1;
+    return 0;
+}
+
+static int op_run(uint32_t member, struct event *e)
+{
+    struct member *m = &world.member[member];
+    struct settle_count ignored = { 0 };
+    switch (e->op.kind) {
+    case OP_REAP:
+        return shoal_reap(&m->handle, NULL);
+    case OP_SWEEP:
+        settle_sweep(m->a, &ignored);
+        return 0;
+    case OP_CHECK:
+        return check(&m->handle);
+    case OP_ATTACH:
+        return world_attach(member);
+    case OP_DETACH:
+        attach_release(m->a);
+        m->a = NULL;
+        return 0;
+    case OP_EVACUATE:
+        (void)evacuate_span(m->a, stage.span_of_a, true);
+        return 0;
+    case OP_WRAP:
+        return wrap(m->a);
+    case OP_FLUSH:
+        heap_flush_caches(m->a);
+        return 0;
+    case OP_FILL:
+        return fill(member, e->op.value);
+    case OP_UNFILL:
+        return shoal_delete(&m->handle, stage.key[KEYS_N + WORLD_MEMBERS + e->op.value], KEY_BYTES);
+    default:
+        return key_op(member, e);
+    }
+}
+
+void scenario_body(uint32_t proc)
+{
+    for (uint32_t i = 0; i < OPS_EACH; i++) {
+        struct event *e = &stage.events[proc][i];
+        *e = (struct event){ .op = stage.scenario->ops[proc][i] };
+        if (e->op.kind == OP_NONE)
+            return;
+        stage.events_n[proc]++;
+        explore_op_begin();
+        e->code = op_run(proc, e);
+        e->ended = explore_op_end(&e->began);
+        if (e->code < 0)
+            explore_fail("operation %u of process %u answered %d: %s", i, proc, e->code, shoal_error_text());
+    }
+}
+
+/* -- Making a scenario's world --------------------------------------------------------------------------------- */
+
+_Noreturn static void stage_fail(const char *what, int code)
+{
+    (void)fprintf(stderr, "%s: %s: %d %s\n", stage.scenario->name, what, code, shoal_error_text());
+    abort();
+}
+
+/* The member has its own free blocks and its lease of generations. */
+static void warm(uint32_t member)
+{
+    struct event put = { .op = { OP_PUT, KEY_WARM + member, 1 } }, delete = { .op = { OP_DELETE, KEY_WARM + member, 0 } };
+    int code = op_run(member, &put);
+    if (code == 0)
+        code = op_run(member, &delete);
+    if (code != 0)
+        stage_fail("warming", code);
+    retire_reclaim(world.member[member].a);
+}
+
+static struct key_state key_now(uint32_t key)
+{
+    struct event get = { .op = { OP_GET, key, 1 } };
+    int code = op_run(WORLD_CHECKER, &get);
+    if (code < 0)
+        explore_fail("get of key %u by who looks at the end: %d %s", key, code, shoal_error_text());
+    return (struct key_state){ code == 0, code == 0 ? get.got : 0 };
+}
+
+static uint32_t span_of(uint32_t key)
+{
+    const struct segment *s = &world.member[WORLD_CHECKER].segment;
+    uint64_t block = block_of(key);
+    return block != 0 ? (uint32_t)((block - s->geo.heap_at) >> s->span_shift) : 0;
+}
+
+void scenario_make(const struct scenario *scenario)
+{
+    stage.scenario = scenario;
+    explore_forget();
+    world_make(CAPACITY);
+    keys_find(&world.member[0].segment);
+    for (uint32_t i = 0; i < WORLD_MEMBERS; i++)
+        if ((scenario->apart >> i & 1) == 0) {
+            int code = world_attach(i);
+            if (code != 0)
+                stage_fail("attaching", code);
+            if (i != WORLD_CHECKER)
+                warm(i);
+        }
+    for (uint32_t i = 0; i < SETUP_MOST && scenario->setup[i].op.kind != OP_NONE; i++) {
+        struct event e = { .op = scenario->setup[i].op };
+        int code = op_run(scenario->setup[i].member, &e);
+        if (code != 0)
+            stage_fail("setup", code);
+    }
+    for (uint32_t i = 0; i < KEYS_N; i++)
+        stage.began[i] = key_now(i);
+    stage.span_of_a = span_of(KEY_A);
+    world_keep();
+}
+
+uint32_t scenario_starts(const struct scenario *scenario)
+{
+    uint32_t starts = 0;
+    for (uint32_t i = 0; i < WORLD_PROCS; i++)
+        starts |= (uint32_t)(scenario->ops[i][0].kind != OP_NONE) << i;
+    return starts;
+}
+
+void scenario_reset(void)
+{
+    world_restore();
+    memset(stage.events_n, 0, sizeof stage.events_n);
+}
+
+/* -- Judging ------------------------------------------------------------------------------------------------------ */
+
+static void judge_key(uint32_t key)
+{
+    struct event events[HISTORY_MOST];
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < WORLD_PROCS; p++)
+        for (uint32_t i = 0; i < stage.events_n[p]; i++) {
+            struct event e = stage.events[p][i];
+            if (e.op.kind < OP_PUT || e.op.kind > OP_INCR || e.op.key != key)
+                continue;
+            if (e.ended == 0)
+                e.began = explore_op_began(p);
+            events[n++] = e;
+        }
+    struct key_state now = key_now(key);
+    if (!history_explains(events, n, stage.began[key], now))
+        explore_fail("A: no order explains what happened to key %c; at the end it is %s (%llu)", (int)('A' + key),
+                     now.present ? "there" : "absent", (unsigned long long)now.value);
+}
+
+void scenario_judge(void)
+{
+    struct member *checker = &world.member[WORLD_CHECKER];
+    uint32_t alive = 1u << checker->a->index;
+    for (uint32_t i = 0; i < WORLD_PROCS; i++)
+        if (!explore_was_killed(i) && world.member[i].a != NULL)
+            alive |= 1u << world.member[i].a->index;
+    int code = shoal_reap(&checker->handle, NULL);
+    if (code != 0)
+        explore_fail("the reap at the end answered %d: %s", code, shoal_error_text());
+    heap_flush_caches(checker->a); /* what it freed itself */
+    verify_segment(&checker->segment, alive);
+    for (uint32_t key = 0; key < KEYS_N; key++)
+        judge_key(key);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The scenarios.  Values are unique in each, so that what a get answers tells whose it is.  A value 0 stands for
+ * one of many zeros, which a stale look at a reused span takes for free blocks.
+ */
+#include <string.h>
+
+#include "schedules/scenario.h"
+
+#define PUT(k, v) { OP_PUT, KEY_##k, v }
+#define ADD(k, v) { OP_ADD, KEY_##k, v }
+#define DELETE(k) { OP_DELETE, KEY_##k, 1 }
+#define TAKE(k) { OP_TAKE, KEY_##k, 1 }
+#define GET(k) { OP_GET, KEY_##k, 1 }
+#define INCR(k, v) { OP_INCR, KEY_##k, v }
+#define REAP { OP_REAP, 0, 1 }
+#define SWEEP { OP_SWEEP, 0, 1 }
+#define CHECK { OP_CHECK, 0, 1 }
+#define ATTACH { OP_ATTACH, 0, 1 }
+#define DETACH { OP_DETACH, 0, 1 }
+#define EVACUATE { OP_EVACUATE, 0, 1 }
+#define FLUSH { OP_FLUSH, 0, 1 }
+#define FILL(n) { OP_FILL, 0, n }
+#define UNFILL(i) { OP_UNFILL, 0, i }
+#define WRAP { OP_WRAP, 0, 1 }
+
+#define SMALL 232u /* 16 blocks in a span */
+#define LARGE 488u /* 8 */
+
+const struct scenario scenarios[] = {
+    { .name = "insert_insert", .about = "two insert one key, one reads it", .value_bytes = SMALL,
+      .ops = { { PUT(A, 1) }, { PUT(A, 2) }, { GET(A), GET(A) } } },
+    { .name = "insert_three", .about = "three insert one key", .value_bytes = SMALL,
+      .ops = { { PUT(A, 1) }, { ADD(A, 2) }, { PUT(A, 3) } } },
+    { .name = "insert_delete", .about = "insert against delete and add", .value_bytes = SMALL,
+      .ops = { { PUT(A, 1), GET(A) }, { DELETE(A), GET(A) }, { ADD(A, 2) } } },
+    { .name = "insert_higher", .about = "rivals in two slots, and a lower one becomes free", .value_bytes = SMALL,
+      .setup = { { 0, FILL(3) } },
+      .ops = { { PUT(A, 1) }, { PUT(A, 2) }, { UNFILL(0), GET(A) } } },
+    { .name = "bound", .about = "raising and lowering one bound, other keys of the home", .value_bytes = SMALL,
+      .setup = { { 0, FILL(7) }, { 0, PUT(C, 9) } },
+      .ops = { { PUT(A, 1) }, { DELETE(C) }, { GET(A), GET(A) } } },
+    { .name = "bound_rivals", .about = "two insert one key beyond the bound while it is lowered", .value_bytes = SMALL,
+      .setup = { { 0, FILL(7) }, { 0, PUT(C, 9) } },
+      .ops = { { PUT(A, 1) }, { PUT(A, 2) }, { DELETE(C) } } },
+    { .name = "bound_free", .about = "rivals on either side of a group's end", .value_bytes = SMALL,
+      .setup = { { 0, FILL(7) } },
+      .ops = { { PUT(A, 1), GET(A) }, { UNFILL(3) }, { PUT(A, 2), GET(A) } } },
+    { .name = "finger", .about = "two keys of one home and one fingerprint", .value_bytes = SMALL,
+      .ops = { { PUT(A, 1), DELETE(A) }, { PUT(B, 2), GET(A) }, { GET(B), GET(A) } } },
+    { .name = "update_update", .about = "two replace, one reads", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { PUT(A, 2) }, { GET(A), GET(A) } } },
+    { .name = "update_delete", .about = "replace against delete, one reads", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { DELETE(A) }, { GET(A), GET(A) } } },
+    { .name = "reinsert", .about = "delete and insert again under a replacing one (ABA)", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { DELETE(A), PUT(A, 1) }, { PUT(A, 2) }, { TAKE(A) } } },
+    { .name = "read_reuse", .about = "a reader while blocks are freed and used again", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { GET(A), GET(A) }, { PUT(A, 1), PUT(A, 2) }, { PUT(B, 3) } } },
+    { .name = "tag_take", .about = "the slot's word comes back while one takes: what a hazard prevents",
+      .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_get", .about = "the slot's word comes back under a reader: H's generation tells",
+      .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { GET(A), TAKE(A) }, { DELETE(A), PUT(A, 1) }, { PUT(B, 1) } } },
+    { .name = "incr", .about = "three add to one number", .value_bytes = SMALL,
+      .ops = { { INCR(A, 1) }, { INCR(A, 10) }, { INCR(A, 100) } } },
+    { .name = "take", .about = "two take what one puts", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { TAKE(A) }, { TAKE(A) }, { PUT(A, 1) } } },
+    { .name = "retire_adopt", .about = "retiring against a sweep that adopts", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1), PUT(A, 2) }, { SWEEP }, { TAKE(A) } } },
+    { .name = "reap_inserter", .about = "one dies, another inserts too, one reaps", .value_bytes = LARGE,
+      .kills = 1, .killable = 1,
+      .ops = { { PUT(A, 1) }, { REAP }, { PUT(A, 2) } } },
+    { .name = "reap_updater", .about = "one dies replacing or deleting, one reaps, one goes on", .value_bytes = LARGE,
+      .kills = 1, .killable = 1, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1), DELETE(A) }, { REAP }, { PUT(A, 2) } } },
+    { .name = "reap_reap", .about = "two reap the same dead one", .value_bytes = LARGE,
+      .kills = 1, .killable = 1, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { REAP }, { REAP } } },
+    { .name = "reap_reaper", .about = "who reaps dies too", .value_bytes = LARGE,
+      .kills = 2, .killable = 3, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { REAP }, { REAP } } },
+    { .name = "attach_reuse", .about = "one attaches, with a dead one's index perhaps, one reaps", .value_bytes = LARGE,
+      .kills = 1, .killable = 1, .apart = 2, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { ATTACH, PUT(A, 2) }, { REAP } } },
+    { .name = "detach", .about = "one ends, one reaps", .value_bytes = LARGE, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1), DETACH }, { REAP }, { PUT(A, 2) } } },
+    { .name = "evacuate_put", .about = "emptying a span against replace and delete", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 2, FLUSH } },
+      .ops = { { EVACUATE }, { PUT(A, 1) }, { DELETE(A) } } },
+    { .name = "evacuate_get", .about = "emptying a span against a reader", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 2, FLUSH } },
+      .ops = { { EVACUATE }, { GET(A), GET(A) }, { PUT(B, 1) } } },
+    { .name = "evacuate_evacuate", .about = "two empty one span", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 2, FLUSH } },
+      .ops = { { EVACUATE }, { EVACUATE }, { PUT(A, 1) } } },
+    { .name = "evacuate_reuse", .about = "an emptied span is cut up anew while another empties it",
+      .value_bytes = LARGE, .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
+      .ops = { { EVACUATE, PUT(D, 0) }, { EVACUATE } } },
+    { .name = "check", .about = "every invariant is looked at while others write", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { PUT(A, 1) }, { DELETE(A) }, { CHECK } } },
+};
+const uint32_t scenarios_n = sizeof scenarios / sizeof scenarios[0];
+
+const struct scenario *scenario_find(const char *name)
+{
+    for (uint32_t i = 0; i < scenarios_n; i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return &scenarios[i];
+    return NULL;
+}
