@@ -3,7 +3,9 @@
 """Does each suite have teeth?  Every mutant of mutants.toml changes one line of the library, and the suite that it
 names must fail with it, and pass without.
 
-    planted.py --source DIR --build DIR [--only NAME ...] [--list]
+    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--list]
+
+--each: N of each area, drawn by the seed, instead of all.
 
   caught    NAME by SUITE in S s
   SURVIVED  NAME: nobody noticed
@@ -16,6 +18,7 @@ import argparse
 import collections
 import os
 import pathlib
+import random
 import shutil
 import signal
 import subprocess
@@ -119,6 +122,15 @@ def try_mutant(tree, build, catchers, mutant):
         path.write_text(original)
 
 
+def drawn(mutants, each, seed):
+    """So many of each area, in the order of the file."""
+    draw, chosen = random.Random(seed), set()
+    for area in sorted({m["area"] for m in mutants}):
+        names = [m["name"] for m in mutants if m["area"] == area]
+        chosen.update(draw.sample(names, min(each, len(names))))
+    return [m for m in mutants if m["name"] in chosen]
+
+
 def check_catchers(build, catchers, used):
     """Each must pass without a mutant, or it proves nothing."""
     sound = True
@@ -134,6 +146,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=pathlib.Path, required=True)
     parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--each", type=int)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args()
@@ -147,6 +161,10 @@ def main():
     tree = copy_tree(asked.source.resolve(), build)
     configure(tree, build)
     live = [m for m in mutants if "equivalent" not in m]
+    listed = len(live)
+    if asked.each:
+        say(f"seed {asked.seed}: {asked.each} of each area")
+        live = drawn(live, asked.each, asked.seed)
     if not check_catchers(build, catchers, {m["caught_by"] for m in live}):
         return 1
     caught, areas = 0, collections.Counter()
@@ -159,7 +177,7 @@ def main():
         if "equivalent" in mutant:
             say(f"named     {mutant['name']}: {mutant['equivalent']}")
     per_area = ", ".join(f"{n} in {area}" for area, n in sorted(areas.items()))
-    say(f"planted: {len(live)} mutants, {caught} caught ({per_area}), {len(live) - caught} not")
+    say(f"planted: {len(live)} of {listed} mutants, {caught} caught ({per_area}), {len(live) - caught} not")
     return 0 if caught == len(live) else 1
 
 
