@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The shape of the source, as docs and style promise it.
 
-    check_structure.py --source DIR --library LIBSHOAL.SO
+    check_structure.py --source DIR --shared-object LIBSHOAL.SO
 
   floors     an include points down only: base <- format <- memory <- table <- map; programs see include/ alone
   places     system calls on memory and sleeping, and xxhash, each have one home
@@ -220,12 +220,12 @@ def check_functions(root):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", required=True, type=pathlib.Path)
-    parser.add_argument("--library", required=True)
+    parser.add_argument("--shared-object", required=True)
     asked = parser.parse_args()
     check_floors(asked.source)
     check_programs(asked.source)
     check_homes(asked.source)
-    exports = check_exports(asked.source, asked.library)
+    exports = check_exports(asked.source, asked.shared_object)
     names = check_orders(asked.source)
     check_files(asked.source)
     n = check_functions(asked.source)
