@@ -16,17 +16,20 @@
 static uint64_t life_byte(uint32_t index) { return LOCK_BASE + 2 * (uint64_t)index; }
 static uint64_t reap_byte(uint32_t index) { return life_byte(index) + 1; }
 
+static int error_closed(int fd)
+{
+    errno = EBADF;
+    return error_os("attach: descriptor %d was the map's and has been closed by this program", fd);
+}
+
 int attach_open_locks(struct segment *s)
 {
     s->own = os_reopen(s->file, true);
     s->probe = s->own >= 0 ? os_reopen(s->file, true) : -1;
-    bool same = os_is_file(s->own, s->mapped) && os_is_file(s->probe, s->mapped);
-    if (same)
+    if (os_is_file(s->own, s->mapped) && os_is_file(s->probe, s->mapped))
         return 0;
-    if (s->probe >= 0)
-        errno = EBADF;
     int rc = s->probe < 0 ? error_os("attach: cannot open the map's file again through /proc/self/fd")
-                          : error_os("attach: descriptor %d was the map's and has been closed by this program", s->file);
+                          : error_closed(s->file);
     os_close(s->own);
     os_close(s->probe);
     s->own = s->probe = -1;
@@ -35,6 +38,7 @@ int attach_open_locks(struct segment *s)
 
 /* -- Locks -------------------------------------------------------------------------------------- */
 
+/* Another file, on a number that the program closed, knows no lock and would call everybody dead. */
 bool attach_is_dead(const struct segment *s, uint32_t index)
 {
     return s->probe >= 0 && index < s->geo.entries_n && !os_is_locked(s->probe, life_byte(index)) &&
@@ -47,7 +51,7 @@ static bool index_lock(struct segment *s, uint32_t index, bool life, enum os_loc
         *ret_answer = OS_LOCK_BUSY;
         return false;
     }
-    *ret_answer = os_lock(s->own, reap_byte(index));
+    *ret_answer = os_is_file(s->own, s->mapped) ? os_lock(s->own, reap_byte(index)) : OS_LOCK_ERROR;
     if (*ret_answer != OS_LOCK_TAKEN)
         return false;
     if (life) {
@@ -89,7 +93,7 @@ static int index_take(struct segment *s, uint32_t *ret_index)
         i++;
     pthread_mutex_unlock(&s->lock);
     if (answer == OS_LOCK_ERROR)
-        return error_os("attach: lock of entry %u", i);
+        return os_is_file(s->own, s->mapped) ? error_os("attach: lock of entry %u", i) : error_closed(s->own);
     if (i == s->geo.entries_n)
         return error_set(SHOAL_EATTACH, "attach: all %u entries are in use; the map was made with max_threads = %u",
                          s->geo.entries_n, s->geo.entries_n);

@@ -358,6 +358,12 @@ static int attach_without_descriptors(struct frame *f, void *arg)
     return 0;
 }
 
+static void *put_in_a_thread(void *arg)
+{
+    struct frame *f = arg;
+    return put_text(f->map, "key", "t") == SHOAL_EOS ? NULL : arg;
+}
+
 static int reap_without_descriptors(struct frame *f, void *arg)
 {
     struct shoal_reaped r = SHOAL_REAPED_INIT;
@@ -367,6 +373,10 @@ static int reap_without_descriptors(struct frame *f, void *arg)
     CHECK(shoal_reap(f->map, &r) == 0);
     CHECK(r.dead == 0); /* nobody is known to be dead where the locks cannot be asked for */
     CHECK(attached_n(f->map) == 2);
+    pthread_t thread;
+    void *wrong = NULL;
+    CHECK(pthread_create(&thread, NULL, put_in_a_thread, f) == 0 && pthread_join(thread, &wrong) == 0);
+    CHECK(wrong == NULL); /* it would lock another file's byte, and nobody would see it alive */
     return 0;
 }
 
