@@ -89,7 +89,7 @@ static void block_evacuate(struct attachment *a, const struct drain *d, const st
     hazard_set(a, HAZARD_SETTLE, place->block);
     uint64_t now = load_seq_u64(segment_block(s, place->block)); /* [hazard] */
     if (h_generation(now) == h_generation(h) && h_state(now) == BLOCK_PUB &&
-        load_seq_u64(&s->spans[d->span_i]) == d->word) /* [span-ready] */
+        load_seq_u64(&s->spans[d->span_i]) == d->word) /* [hazard] */
         (void)record_move(a, d, place, now);
     hazard_clear(a, HAZARD_SETTLE);
 }

@@ -81,9 +81,7 @@ static uint64_t verify_run(const struct segment *s, uint32_t span_i, uint64_t wo
     uint64_t live = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint64_t block = segment_block_at(s, span_i, class_i, i), h = load_relaxed_u64(segment_block(s, block));
-        uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-        bool named = slot_i < s->slots_n &&
-                     slot_names(load_relaxed_u64(segment_slot(s, slot_i)), block, h_generation(h));
+        bool named = segment_is_referenced(s, block, h);
         if (h_state(h) == BLOCK_PUB && named)
             live++;
         else if (h_state(h) != BLOCK_FREE)
