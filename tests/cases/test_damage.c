@@ -396,5 +396,5 @@ static void tentative_slot_of_nobody(void)
     }
 }
 
-SCENE_MAIN(SCENE(tentative_slot_of_nobody), SCENE(flipped_bits), SCENE(flipped_bits_with_checksums), SCENE(cut_files), SCENE(wiped_headers),
-           SCENE(scribbler))
+SCENE_MAIN(SCENE(tentative_slot_of_nobody), SCENE(flipped_bits), SCENE(flipped_bits_with_checksums),
+           SCENE(cut_files), SCENE(wiped_headers), SCENE(scribbler))

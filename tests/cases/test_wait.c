@@ -21,7 +21,6 @@
 #include "cases/table_view.h"
 #include "lib/processor.h"
 
-
 static int64_t now_ms(void)
 {
     struct timespec t;
