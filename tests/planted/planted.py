@@ -75,9 +75,10 @@ def in_private(command):
     return [*private, *command] if allowed else command
 
 
-def fails(build, catcher):
+def fails(build, catcher, attempt=1):
     """Run a catcher.  None: it passed; else how it failed."""
-    command = [str(build / "b" / catcher["target"]), *catcher.get("arguments", [])]
+    arguments = [argument.replace("{try}", str(attempt)) for argument in catcher.get("arguments", [])]
+    command = [str(build / "b" / catcher["target"]), *arguments]
     env = dict(os.environ, SCENE_SECONDS="30")
     process = subprocess.Popen(in_private(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=build,
                                start_new_session=True)
@@ -113,8 +114,8 @@ def try_mutant(tree, build, catchers, mutant):
         if problem:
             return False, f"LOST      {name}: does not build\n{problem}"
         began = time.monotonic()
-        for _ in range(catcher.get("tries", 1)):
-            how = fails(build, catcher)
+        for attempt in range(1, catcher.get("tries", 1) + 1):
+            how = fails(build, catcher, attempt)
             if how:
                 return True, f"caught    {name} by {mutant['caught_by']}: {how}, {time.monotonic() - began:.0f} s"
         return False, f"SURVIVED  {name}: {mutant['caught_by']} passes"

@@ -380,6 +380,29 @@ static int reap_without_descriptors(struct frame *f, void *arg)
     return 0;
 }
 
+/* One after the other, so that each look before a lock, or before "dead", is the only one that can notice. */
+static int reap_without_one(struct frame *f, void *arg)
+{
+    (void)arg;
+    CHECK(put_text(f->map, "child", "c") == 0 && shoal_reap(f->map, NULL) == 0); /* other children have died */
+    for (int fd = 3; fd < 64; fd++) {
+        struct shoal_reaped r = SHOAL_REAPED_INIT;
+        struct shoal_stats stats = SHOAL_STATS_INIT;
+        const int kept = dup(fd);
+        const int other = open("/dev/null", O_RDWR);
+        if (kept < 0 || dup2(other, fd) != fd) {
+            close(other);
+            continue;
+        }
+        CHECK(shoal_reap(f->map, &r) == 0 && shoal_stats(f->map, &stats) == 0);
+        CHECK(r.dead == 0 && stats.dead == 0 && stats.attached == 2);
+        CHECK(dup2(kept, fd) == fd);
+        close(kept);
+        close(other);
+    }
+    return put_text(f->map, "child", "d");
+}
+
 static void closed_descriptors_declare_nobody_dead(void **state)
 {
     struct frame *f = *state;
@@ -387,6 +410,7 @@ static void closed_descriptors_declare_nobody_dead(void **state)
     assert_int_equal(put_text(map, "key", "a"), 0);
     in_child(f, attach_without_descriptors, NULL, "");
     in_child(f, reap_without_descriptors, NULL, "");
+    in_child(f, reap_without_one, NULL, "");
     assert_holds(map, "key", "a");
     assert_int_equal(put_text(map, "key", "d"), 0);
 }
