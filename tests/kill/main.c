@@ -4,10 +4,11 @@
  * distinct crash state; then stopped at each instruction after one that touched the segment, while
  * survivors work, and let go on.
  *
- *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--seed S] [--jobs J]
- *        [--kill-at I | --stop-at I] [--points P] [--verbose]
- * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction is a
- * point.  --points: at most P of either kind for each variant, spread by the seed.
+ *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--kills] [--seed S] [--jobs J]
+ *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--done FILE [--seconds S]]
+ * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
+ * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
+ * seed.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "kill/build.h"
+#include "kill/done.h"
 #include "kill/names.h"
 #include "lib/fail.h"
 #include "lib/processor.h"
@@ -52,7 +54,8 @@ static struct {
     long variant, kill_at, stop_at;
     uint64_t seed;
     uint32_t jobs, points;
-    bool longer, literal, verbose;
+    bool longer, literal, kills_only, verbose;
+    double seconds;
 } want = { .variant = -1, .kill_at = -1, .stop_at = -1 };
 
 static struct {
@@ -65,6 +68,7 @@ static struct trace trace;
 static uint32_t *points;
 static struct job jobs[JOBS_MAX];
 static const struct scenario *scene;
+static double began;
 
 /* -- Runs -------------------------------------------------------------------------------------------- */
 
@@ -257,23 +261,33 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Nothing more is to be begun: the time is over, or too much has failed. */
+static bool enough(void)
+{
+    return total.failures >= FAILURES_MAX || (want.seconds > 0 && seconds() - began > want.seconds);
+}
+
 static void run_variant(uint32_t variant)
 {
     const uint64_t kills = total.kills, stops = total.stops;
-    const double began = seconds();
-    if (!build(variant) || !record())
+    const uint32_t failures = total.failures;
+    const double from = seconds();
+    if (done_before(scene->name, variant) || !build(variant) || !record())
         return;
     total.variants++;
     run_one(RUN_KILL, want.kill_at);
     run_one(RUN_STOP, want.stop_at);
     if (want.kill_at < 0 && want.stop_at < 0) {
         run_points(RUN_KILL);
-        run_points(RUN_STOP);
+        if (!want.kills_only)
+            run_points(RUN_STOP);
     }
+    if (total.failures == failures)
+        done_add(scene->name, variant, trace.n, total.kills - kills, total.stops - stops);
     if (want.verbose)
         printf("%-28s variant %3u of %3u: %7llu instructions, %5llu kills, %5llu stops, %6.2f s\n", scene->name, variant,
                stage->variants_n, (unsigned long long)trace.n, (unsigned long long)(total.kills - kills),
-               (unsigned long long)(total.stops - stops), seconds() - began);
+               (unsigned long long)(total.stops - stops), seconds() - from);
     fflush(stdout);
 }
 
@@ -288,8 +302,8 @@ static void run_scenario(void)
     if ((scene->flags & SCENE_CORPSE) && !build(0))
         return;
     const uint32_t n = stage->variants_n;
-    const uint32_t take = want.longer || n < QUICK_VARIANTS ? n : QUICK_VARIANTS;
-    for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++)
+    const uint32_t take = want.longer || want.literal || n < QUICK_VARIANTS ? n : QUICK_VARIANTS;
+    for (uint32_t i = 0; i < take && !enough(); i++)
         run_variant((uint32_t)(((uint64_t)i * n + want.seed % n) / take % n));
 }
 
@@ -297,7 +311,7 @@ static void run_scenario(void)
 
 static void each_scenario(const struct scenario *list, uint32_t n, bool only_list)
 {
-    for (uint32_t i = 0; i < n && total.failures < FAILURES_MAX; i++) {
+    for (uint32_t i = 0; i < n && !enough(); i++) {
         scene = &list[i];
         if (want.only && strcmp(want.only, scene->name) != 0)
             continue;
@@ -313,7 +327,8 @@ static bool read_arguments(int argc, char **argv)
     static const struct option options[] = {
         { "list", 0, 0, 'l' },     { "scenario", 1, 0, 's' }, { "variant", 1, 0, 'v' }, { "long", 0, 0, 'L' },
         { "literal", 0, 0, 'e' },  { "seed", 1, 0, 'S' },     { "jobs", 1, 0, 'j' },    { "kill-at", 1, 0, 'k' },
-        { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { 0, 0, 0, 0 },
+        { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { "kills", 0, 0, 'K' },
+        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { 0, 0, 0, 0 },
     };
     bool list = false;
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -331,6 +346,9 @@ static bool read_arguments(int argc, char **argv)
         case 't': want.stop_at = atol(optarg); break;
         case 'p': want.points = (uint32_t)strtoul(optarg, NULL, 0); break;
         case 'V': want.verbose = true; break;
+        case 'K': want.kills_only = true; break;
+        case 'd': done_open(optarg); break;
+        case 'w': want.seconds = strtod(optarg, NULL); break;
         default: exit(2);
         }
     }
@@ -348,6 +366,7 @@ static void *shared_memory(size_t bytes)
 
 int main(int argc, char **argv)
 {
+    began = seconds();
     want.seed = (uint64_t)time(NULL);
     const bool list = read_arguments(argc, argv);
     if (!list) {
@@ -364,11 +383,11 @@ int main(int argc, char **argv)
     each_scenario(scenarios_of_maps, scenarios_of_maps_n, list);
     if (list)
         return 0;
-    printf("kill: %llu scenarios in %llu variants, %llu instructions recorded; killed at %llu of %llu crash states, "
+    printf("kill: %llu scenarios in %llu variants, %llu instructions recorded; killed at %llu of %llu %s, "
            "stopped at %llu instructions (%llu strayed), %llu calls by survivors; seed %llu: %u failures\n",
            (unsigned long long)total.scenarios, (unsigned long long)total.variants,
            (unsigned long long)total.instructions, (unsigned long long)total.kills, (unsigned long long)total.states,
-           (unsigned long long)total.stops, (unsigned long long)total.strayed, (unsigned long long)total.calls,
+           want.literal ? "instructions" : "crash states", (unsigned long long)total.stops, (unsigned long long)total.strayed, (unsigned long long)total.calls,
            (unsigned long long)want.seed, total.failures);
     return total.failures || total.scenarios == 0 ? 1 : 0;
 }
