@@ -36,7 +36,8 @@ struct board_slot {
     pid_t pid;
     uint32_t intent; /* enum intent; written last before a call, and cleared after the acknowledgement */
     uint32_t intent_key;
-    uint32_t parent; /* this one forked others: see worker.h */
+    uint16_t parent;  /* this one forked others: see worker.h */
+    uint16_t stopped;
     uint64_t intent_tag;
     uint64_t own[BOARD_OWN];   /* tags; 0 = absent */
     uint64_t maybe[BOARD_OWN]; /* what a killed worker may have made of it; BOARD_NONE = nothing is open */
@@ -45,7 +46,9 @@ struct board_slot {
     uint64_t contested_done[BOARD_CONTESTED];                  /* last acknowledged sequence */
     uint64_t contested_seen[BOARD_CONTESTED][BOARD_SLOTS];     /* highest that was read, by writer */
     uint64_t sequence;
-    uint64_t lives, calls;
+    uint64_t lives, calls, reopened;
+    uint64_t most_accesses, most_swaps; /* of any call */
+    uint64_t alone_n, alone_accesses;   /* calls during which nobody else ended one, and the longest of them */
 };
 
 struct board {
@@ -54,7 +57,8 @@ struct board {
     uint32_t slots_n;
     uint64_t counter_base[BOARD_COUNTERS];
     uint64_t fresh_fill;
-    uint64_t kills, parents_killed;
+    uint64_t accesses_limit; /* of a call, for each call that others ended meanwhile: see worker.c */
+    uint64_t kills, parents_killed, stops, killed_while_stopped, solos;
     char text[1500];
     struct board_slot slot[BOARD_SLOTS];
 };

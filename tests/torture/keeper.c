@@ -20,6 +20,8 @@
 #define PROGRESS 30u     /* calls by which everybody proves that nobody waits */
 #define PROGRESS_S 60u   /* and a machine under load may take so long */
 #define POOL_EVERY 12u   /* kills */
+#define SOLO_EVERY 50u   /* kills */
+#define SOLO_CALLS 400u
 
 void worker_spawn(struct board *board, uint32_t slot_i, uint64_t seed)
 {
@@ -66,6 +68,8 @@ bool worker_kill(struct board *board, uint32_t slot_i)
 {
     int status = 0;
     const pid_t pid = board->slot[slot_i].pid;
+    board->killed_while_stopped += board->slot[slot_i].stopped;
+    board->slot[slot_i].stopped = 0;
     kill(pid, SIGKILL);
     if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         if (!board->text[0])
@@ -78,6 +82,19 @@ bool worker_kill(struct board *board, uint32_t slot_i)
     board->slot[slot_i].parent = 0;
     board_bury(board, slot_i);
     return true;
+}
+
+void worker_stop(struct board *board, uint32_t slot_i)
+{
+    kill(board->slot[slot_i].pid, SIGSTOP);
+    board->stops += !board->slot[slot_i].stopped;
+    board->slot[slot_i].stopped = 1;
+}
+
+void worker_continue(struct board *board, uint32_t slot_i)
+{
+    board->slot[slot_i].stopped = 0;
+    kill(board->slot[slot_i].pid, SIGCONT);
 }
 
 void worker_kill_all(struct board *board)
@@ -115,23 +132,60 @@ static bool reaped_while_working(struct board *board)
     return status == 0;
 }
 
-/* Everybody alive gets on, whoever has died.  The time is a limit, not a wait. */
-static bool all_progress(struct board *board, uint32_t first, uint32_t n)
+/* So many calls, whoever is dead or stopped.  The time is a limit, not a wait. */
+static bool gets_on(struct board *board, uint32_t slot_i, uint64_t calls)
 {
-    uint64_t from[BOARD_SLOTS];
+    const volatile uint64_t *done = &board->slot[slot_i].calls;
+    const uint64_t from = *done;
     const time_t began = time(NULL);
-    for (uint32_t i = 0; i < n; i++)
-        from[i] = board->slot[first + i].calls;
-    for (uint32_t i = 0; i < n; i++) {
-        while (*(volatile uint64_t *)&board->slot[first + i].calls < from[i] + PROGRESS && !board->text[0]) {
-            if (time(NULL) - began > (time_t)PROGRESS_S) {
-                snprintf(board->text, sizeof board->text, "B: worker %u does not get on", first + i);
-                return false;
-            }
-            sched_yield();
+    while (*done < from + calls && !board->text[0]) {
+        if (time(NULL) - began > (time_t)PROGRESS_S) {
+            snprintf(board->text, sizeof board->text, "B: worker %u does not get on", slot_i);
+            return false;
         }
+        sched_yield();
     }
     return board->text[0] == 0;
+}
+
+static bool all_get_on(struct board *board, uint32_t first, uint32_t n)
+{
+    bool good = true;
+    for (uint32_t i = first; i < first + n; i++) {
+        worker_continue(board, i);
+        good = good && gets_on(board, i, PROGRESS);
+    }
+    return good;
+}
+
+/* All are stopped wherever they are but one, which must not need any of them. */
+static bool solo(struct board *board, uint32_t first, uint32_t n, uint64_t *random)
+{
+    const uint32_t one = first + random_below(random, n);
+    for (uint32_t i = first; i < first + n; i++)
+        if (i != one)
+            worker_stop(board, i);
+    worker_continue(board, one);
+    if (!gets_on(board, one, SOLO_CALLS))
+        return false;
+    board->solos++;
+    for (uint32_t i = first; i < first + n; i++)
+        if (random_below(random, 2) == 0)
+            worker_continue(board, i);
+    return true;
+}
+
+/* One more stops, or goes on; one at least is left running. */
+static void stop_or_go(struct board *board, uint32_t first, uint32_t n, uint64_t *random)
+{
+    uint32_t running = 0;
+    const uint32_t i = first + random_below(random, n);
+    for (uint32_t k = first; k < first + n; k++)
+        running += !board->slot[k].stopped;
+    if (board->slot[i].stopped)
+        worker_continue(board, i);
+    else if (running > 1)
+        worker_stop(board, i);
 }
 
 /* The instant of a kill is random: nothing is waited for. */
@@ -159,6 +213,10 @@ bool worker_rounds(struct board *board, uint32_t first, uint32_t n, uint64_t poo
         worker_spawn(board, i, random_next(&random));
     for (uint32_t k = 1; done < kills && !board->text[0]; k++) {
         random_instant(&random);
+        if (random_below(&random, 3) == 0)
+            stop_or_go(board, first, n, &random);
+        if (k % SOLO_EVERY == 0 && !solo(board, first, n, &random))
+            return false;
         if (pool_i != BOARD_NONE && k % POOL_EVERY == 0) {
             if (!pool_round(board, first, n, (uint32_t)pool_i, &random))
                 return false;
@@ -171,7 +229,7 @@ bool worker_rounds(struct board *board, uint32_t first, uint32_t n, uint64_t poo
         worker_spawn(board, i, random_next(&random));
         done++;
     }
-    bool good = all_progress(board, first, n);
+    bool good = all_get_on(board, first, n);
     for (uint32_t i = first; i < first + n; i++)
         good &= worker_kill(board, i);
     return good && board->text[0] == 0;

@@ -7,6 +7,10 @@
  *   counters     only grow
  *   shared keys  of each writer's values a reader sees ever later ones; the writer never sees one of its
  *                own that it has replaced
+ *   its steps    where they are counted: a call may make so many accesses to shared memory that it walks
+ *                everything a few times over (B), and again so many for each call that another worker ended,
+ *                and each worker that died, meanwhile.  Whoever works alone among stopped and dead has the
+ *                first share only.
  */
 #include "torture/worker.h"
 
@@ -19,6 +23,7 @@
 #include "lib/act.h"
 #include "lib/fail.h"
 #include "lib/random.h"
+#include "torture/steps.h"
 
 struct life {
     struct board *board;
@@ -306,10 +311,21 @@ static void whole_map(struct life *l)
     require(code >= 0, "reap, stats, count or wait: %d %s", code, shoal_error_text());
 }
 
-static void one_call(struct life *l)
+/* Detach and attach. */
+static void come_again(struct life *l)
+{
+    shoal_close(l->map);
+    const int code = shoal_open(l->board->name, 0, &l->map);
+    require(code == 0, "open again: %d %s", code, shoal_error_text());
+    l->slot->reopened++;
+}
+
+static void any_call(struct life *l)
 {
     const uint32_t roll = below(l, 1000), key = below(l, BOARD_OWN);
-    if (roll < 220)
+    if (roll < 2)
+        come_again(l);
+    else if (roll < 220)
         own_put(l, key);
     else if (roll < 300)
         own_put_if(l, key, roll & 1);
@@ -329,6 +345,35 @@ static void one_call(struct life *l)
         own_walk(l);
     else
         whole_map(l);
+}
+
+/* What others have done so far that may have cost this worker a round. */
+static uint64_t others_did(const struct life *l)
+{
+    uint64_t n = *(const volatile uint64_t *)&l->board->kills;
+    for (uint32_t i = 0; i < BOARD_SLOTS; i++)
+        if (i != l->slot_i)
+            n += *(const volatile uint64_t *)&l->board->slot[i].calls;
+    return n;
+}
+
+static void one_call(struct life *l)
+{
+    const uint64_t before = others_did(l);
+    steps_begin();
+    any_call(l);
+    const struct steps steps = steps_now();
+    const uint64_t meanwhile = others_did(l) - before;
+    require(steps.accesses / (meanwhile + 1) <= l->board->accesses_limit,
+            "B: a call made %llu accesses and %llu swaps, while others ended %llu calls or died",
+            (unsigned long long)steps.accesses, (unsigned long long)steps.swaps, (unsigned long long)meanwhile);
+    if (steps.accesses > l->slot->most_accesses)
+        l->slot->most_accesses = steps.accesses;
+    if (steps.swaps > l->slot->most_swaps)
+        l->slot->most_swaps = steps.swaps;
+    l->slot->alone_n += meanwhile == 0;
+    if (meanwhile == 0 && steps.accesses > l->slot->alone_accesses)
+        l->slot->alone_accesses = steps.accesses;
     l->slot->calls++;
 }
 
