@@ -26,7 +26,9 @@ import sys
 import time
 import tomllib
 
-SECONDS = 60  # a catcher that hangs has noticed something: it passes in a fraction of this without the mutant
+SECONDS = 300      # for a catcher without a mutant
+TIMES = 5          # one that takes so many times as long as without has noticed something: it hangs
+SECONDS_LEAST = 10
 COPIED = ("src", "include", "tests", "meson.build", "meson_options.txt")
 
 
@@ -75,15 +77,15 @@ def in_private(command):
     return [*private, *command] if allowed else command
 
 
-def fails(build, catcher, attempt=1):
+def fails(build, catcher, seconds=SECONDS, attempt=1):
     """Run a catcher.  None: it passed; else how it failed."""
     arguments = [argument.replace("{try}", str(attempt)) for argument in catcher.get("arguments", [])]
     command = [str(build / "b" / catcher["target"]), *arguments]
-    env = dict(os.environ, SCENE_SECONDS="30")
+    env = dict(os.environ, SCENE_SECONDS=str(seconds))
     process = subprocess.Popen(in_private(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=build,
                                start_new_session=True)
     try:
-        process.communicate(timeout=SECONDS)
+        process.communicate(timeout=seconds + 1)
         how = None if process.returncode == 0 else f"status {process.returncode}"
     except subprocess.TimeoutExpired:
         how = "it hangs"
@@ -101,7 +103,7 @@ def apply(tree, mutant):
     return text.replace(mutant["line"], mutant["to"]) if text.count(mutant["line"]) == 1 else None
 
 
-def try_mutant(tree, build, catchers, mutant):
+def try_mutant(tree, build, catchers, mutant, seconds):
     """(caught, text)"""
     name, catcher = mutant["name"], catchers[mutant["caught_by"]]
     mutated, path = apply(tree, mutant), tree / mutant["file"]
@@ -115,7 +117,7 @@ def try_mutant(tree, build, catchers, mutant):
             return False, f"LOST      {name}: does not build\n{problem}"
         began = time.monotonic()
         for attempt in range(1, catcher.get("tries", 1) + 1):
-            how = fails(build, catcher, attempt)
+            how = fails(build, catcher, seconds, attempt)
             if how:
                 return True, f"caught    {name} by {mutant['caught_by']}: {how}, {time.monotonic() - began:.0f} s"
         return False, f"SURVIVED  {name}: {mutant['caught_by']} passes"
@@ -133,14 +135,17 @@ def drawn(mutants, each, seed):
 
 
 def check_catchers(build, catchers, used):
-    """Each must pass without a mutant, or it proves nothing."""
-    sound = True
+    """{name: seconds that it may take with a mutant}.  Each must pass without, or it proves nothing: then None."""
+    seconds = {}
     for name in sorted(used):
-        problem = compile_target(build, catchers[name]["target"]) or fails(build, catchers[name])
+        problem = compile_target(build, catchers[name]["target"])
+        began = time.monotonic()
+        problem = problem or fails(build, catchers[name])
         if problem:
             say(f"UNSOUND   {name} fails without a mutant: {problem}")
-            sound = False
-    return sound
+            return None
+        seconds[name] = max(SECONDS_LEAST, round(TIMES * (time.monotonic() - began)))
+    return seconds
 
 
 def main():
@@ -166,11 +171,12 @@ def main():
     if asked.each:
         say(f"seed {asked.seed}: {asked.each} of each area")
         live = drawn(live, asked.each, asked.seed)
-    if not check_catchers(build, catchers, {m["caught_by"] for m in live}):
+    seconds = check_catchers(build, catchers, {m["caught_by"] for m in live})
+    if seconds is None:
         return 1
     caught, areas = 0, collections.Counter()
     for mutant in live:
-        done, text = try_mutant(tree, build, catchers, mutant)
+        done, text = try_mutant(tree, build, catchers, mutant, seconds[mutant["caught_by"]])
         caught += done
         areas[mutant["area"]] += done
         say(text)
