@@ -59,7 +59,7 @@ for build in $builds; do
     line=$(sed -n '$s/^kill: \(.*\); seed \([0-9]*\): \([0-9]*\) failures$/\2\t\1\t\3/p' "$folder/$name.out")
     [ -n "$line" ] || line="-	no last line	1"
     printf '%s\t%s\t%s\t%s -O%s%s\tkill\t%s\n' "$(date +%Y-%m-%d)" "$commit" "$machine" \
-        "$($compiler --version | sed -n '1s/^\([A-Za-z]*\).* \([0-9][0-9.]*\).*$/\1 \2/p')" "$level" \
+        "$compiler $($compiler -dumpfullversion 2>/dev/null || $compiler -dumpversion)" "$level" \
         "${lto:+ -flto}" "$line" >>"$root/tests/results/campaigns.tsv"
     case $line in
     *"	0") ;;
