@@ -16,8 +16,8 @@
 #include "baselines/system.h"
 #include "shoal/shoal.h"
 
-/* Pages of 4096 bytes hold about 30 such records each, the oldest snapshots are copies. */
-#define MAP_BYTES (SYSTEM_ROOM * 512u / 4096u * 4096u)
+/* Pages of 4096 bytes hold about 30 such records each; as much again for the copies that a change makes. */
+#define MAP_BYTES (SYSTEM_ROOM * 262u / 4096u * 4096u)
 
 struct handle {
     MDB_env *env;

@@ -18,7 +18,9 @@
 
 const char *const found_names[FOUND_N] = { "right", "harness", "torn", "lost", "broken", "failed", "crashed" };
 
-static int gate[2]; /* survivors start when the writing end is closed */
+/* Whoever reads from it goes on when the writing end is closed. */
+static int gate[2]; /* the veteran's */
+static int exit_gate[2];
 
 /* -- The victim ------------------------------------------------------------------------------------- */
 
@@ -67,15 +69,26 @@ static void victim_body(void *arg)
 
 /* -- Survivors ------------------------------------------------------------------------------------------ */
 
-static struct watched spawn(struct run *run, void (*body)(struct run *run, int gate))
+static struct watched spawn(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
 {
+    run->ready = 0;
     struct watched one = { .pid = fork() };
     require(one.pid >= 0, "fork: %s", strerror(errno));
     if (one.pid == 0) {
         close(gate[1]);
-        body(run, gate[0]);
+        close(exit_gate[1]);
+        body(run, waits_for);
         _exit(0);
     }
+    return one;
+}
+
+/* A survivor that says when it is ready. */
+static struct watched spawn_ready(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
+{
+    struct watched one = spawn(run, body, waits_for);
+    require(watch_all(&one, 1, &run->progress, &run->ready) == WATCH_ENDED && run->ready,
+            "%s: nobody can open beside an idle victim: %s", run->scene->system->name, run->text);
     return one;
 }
 
@@ -101,7 +114,7 @@ static void reap(struct watched *one)
 /* A process that comes after all that: opens, reads everything, counts what fits. */
 static void newcomer(struct run *run)
 {
-    struct watched last = spawn(run, survive_newcomer);
+    struct watched last = spawn(run, survive_newcomer, -1);
     const enum watch_end end = watch_all(&last, 1, &run->progress, NULL);
     if (end == WATCH_ENDED)
         judge_status(run, last.status, "a newcomer");
@@ -165,7 +178,6 @@ static void after_stop(struct run *run, struct stepper *stepper, struct watched 
 
 static void record_all(struct run *run, struct stepper *stepper, struct trace *record)
 {
-    close(gate[1]);
     require(step_record(stepper, record), "the victim did not come to its end: signal %d after %llu instructions",
             stepper->signal, (unsigned long long)record->n);
     run->instructions = record->n;
@@ -179,18 +191,20 @@ void run_once(struct run *run, struct trace *record)
     survive_begin(run);
     watch_begin();
     step_start(&stepper, -1, victim_body, run);
-    require(pipe2(gate, O_CLOEXEC) == 0, "pipe: %s", strerror(errno)); /* a stopped victim must not hold it open */
+    /* Now: a stopped victim must not hold the writing ends. */
+    require(pipe2(gate, O_CLOEXEC) == 0 && pipe2(exit_gate, O_CLOEXEC) == 0, "pipe: %s", strerror(errno));
     if (run->fate == FATE_RECORD) {
         record_all(run, &stepper, record);
         return;
     }
-    struct watched survivor = spawn(run, survive_veteran);
-    require(watch_all(&survivor, 1, &run->progress, &run->ready) == WATCH_ENDED && run->ready,
-            "%s: a survivor cannot open beside an idle victim: %s", run->scene->system->name, run->text);
+    struct watched keeper = spawn_ready(run, survive_keeper, exit_gate[0]);
+    struct watched survivor = spawn_ready(run, survive_veteran, gate[0]);
     run->strayed = !step_to(&stepper, run->trace, run->point);
     require(stepper.signal == 0, "the victim died of signal %d at %s", stepper.signal, step_symbol(stepper.rip));
     if (run->fate == FATE_KILL)
         after_kill(run, &stepper, &survivor);
     else
         after_stop(run, &stepper, &survivor);
+    close(exit_gate[1]);
+    reap(&keeper);
 }

@@ -160,7 +160,7 @@ static uint32_t judge_other(const struct row *row)
         return must(row->held_max > 0, row, "a stopped reader held no pages: is it stopped?");
     if (robust || lmdb)
         return must(row_blocked(row) == 0, row, "a survivor was blocked by a robust lock") +
-               must(row->recovered > 0 || (lmdb && !writes), row, "nobody recovered: was the victim killed inside?");
+               must(row->recovered > 0 || (lmdb && writes), row, "nobody recovered: was the victim killed inside?");
     return must(row_blocked(row) > 0, row, "no survivor was blocked: was the victim killed inside?");
 }
 
