@@ -183,6 +183,7 @@ static void run_fate(enum fate fate)
     struct row *row = &rows[rows_n++];
     const long only = fate == FATE_KILL ? want.kill_at : want.stop_at;
     *row = (struct row){ .system = scene->system, .act = scene->act, .fate = fate, .instructions = trace.n };
+    row->fresh = scene->fresh * RUN_RECORD_BYTES;
     row->room = measure_room(fate);
     uint64_t random = want.seed;
     const uint64_t take = want.longer || want.points > trace.n ? trace.n : want.points;

@@ -46,6 +46,7 @@ struct scene {
     const struct system *system;
     enum victim_act act;
     struct run_key keys[RUN_KEYS];
+    uint64_t fresh; /* records of 100 bytes that a map takes in which nothing ever was */
     size_t image_bytes;
     uint8_t image[RUN_IMAGE_BYTES];
 };

@@ -74,20 +74,54 @@ static void take_image(struct scene *scene, const char *name)
     close(fd);
 }
 
+static uint32_t record_key(char text[24], uint64_t n)
+{
+    return (uint32_t)snprintf(text, 24, "fill-%07llu", (unsigned long long)n);
+}
+
+int scene_put_record(const struct system *system, void *handle, uint64_t n)
+{
+    static uint8_t value[SYSTEM_VALUE_MAX];
+    char key[24];
+    const uint32_t key_bytes = record_key(key, n);
+    value_make(value, n, RUN_RECORD_BYTES - key_bytes);
+    return system->put(handle, key, key_bytes, value, RUN_RECORD_BYTES - key_bytes);
+}
+
+int scene_del_record(const struct system *system, void *handle, uint64_t n)
+{
+    char key[24];
+    const uint32_t key_bytes = record_key(key, n);
+    return system->del(handle, key, key_bytes);
+}
+
+static void *make_map(const struct system *system, const struct system_setup *setup)
+{
+    void *handle = NULL;
+    system->unlink(setup);
+    int code = system->create(setup);
+    require(code == 0, "%s: create: %d", system->name, code);
+    code = system->open(setup, &handle);
+    require(code == 0, "%s: open: %d", system->name, code);
+    return handle;
+}
+
 void scene_make(struct scene *scene, const char *name)
 {
     uint32_t recoveries = 0;
+    const struct system *system = scene->system;
     const struct system_setup setup = { name, &recoveries };
-    void *handle = NULL;
-    scene->system->unlink(&setup);
-    int code = scene->system->create(&setup);
-    require(code == 0, "%s: create: %d", scene->system->name, code);
-    code = scene->system->open(&setup, &handle);
-    require(code == 0, "%s: open: %d", scene->system->name, code);
+    int code = 0;
+    void *handle = make_map(system, &setup);
+    for (scene->fresh = 0; (code = scene_put_record(system, handle, scene->fresh)) == 0; scene->fresh++) {
+    }
+    require(code == SHOAL_EFULL, "%s: filling a fresh map: %d", system->name, code);
+    system->close(handle);
+    handle = make_map(system, &setup);
     put_keys(scene, handle);
-    scene->system->close(handle);
+    system->close(handle);
     take_image(scene, name);
-    scene->system->unlink(&setup);
+    system->unlink(&setup);
 }
 
 void scene_restore(const struct scene *scene, const char *name)

@@ -107,35 +107,21 @@ static void work(struct run *run, void *handle)
 
 /* -- The ledger ------------------------------------------------------------------------------------------- */
 
-static uint32_t fill_key(char text[24], uint64_t i)
+static void must_work(struct run *run, int code, const char *what)
 {
-    return (uint32_t)snprintf(text, 24, "fill-%07llu", (unsigned long long)i);
-}
-
-static int delete_one(struct run *run, void *handle, const char *key, uint32_t key_bytes)
-{
-    const int code = run->scene->system->del(handle, key, key_bytes);
     run->progress++;
     if (code < 0 && code != SHOAL_EFULL)
-        survive_end(run, code == SHOAL_ECORRUPT ? FOUND_BROKEN : FOUND_FAILED, "delete of %s failed: %d", key, code);
-    return code;
+        survive_end(run, code == SHOAL_ECORRUPT ? FOUND_BROKEN : FOUND_FAILED, "%s failed: %d", what, code);
 }
 
 /* How many records of 100 bytes, key included, are taken. */
 static uint64_t fill(struct run *run, void *handle)
 {
-    static uint8_t value[SYSTEM_VALUE_MAX];
-    char key[24];
     for (uint64_t n = 0;; n++) {
-        const uint32_t key_bytes = fill_key(key, n);
-        value_make(value, n, RUN_RECORD_BYTES - key_bytes);
-        const int code =
-            run->scene->system->put(handle, key, key_bytes, value, RUN_RECORD_BYTES - key_bytes);
-        run->progress++;
+        const int code = scene_put_record(run->scene->system, handle, n);
+        must_work(run, code, "filling up");
         if (code == SHOAL_EFULL)
             return n;
-        if (code != 0)
-            survive_end(run, code == SHOAL_ECORRUPT ? FOUND_BROKEN : FOUND_FAILED, "put of %s failed: %d", key, code);
     }
 }
 
@@ -146,16 +132,16 @@ static uint64_t ledger(struct run *run, void *handle)
     for (uint32_t i = 0; i < RUN_KEYS; i++)
         if (i != RUN_WARM)
             judged(run, handle, i, &del);
-    delete_one(run, handle, run->scene->keys[RUN_WARM].text, run->scene->keys[RUN_WARM].bytes);
+    const struct run_key *warm = &run->scene->keys[RUN_WARM];
+    must_work(run, run->scene->system->del(handle, warm->text, warm->bytes), "deleting everything");
     return fill(run, handle);
 }
 
 /* Make room again, for the victim that goes on. */
 static void empty(struct run *run, void *handle, uint64_t n)
 {
-    char key[24];
     for (uint64_t i = 0; i < n; i++)
-        delete_one(run, handle, key, fill_key(key, i));
+        must_work(run, scene_del_record(run->scene->system, handle, i), "making room again");
 }
 
 /* -- Survivors ---------------------------------------------------------------------------------------------- */

@@ -73,6 +73,7 @@ void row_join(struct row *sum, const struct row *row)
         sum->found[i] += row->found[i];
     sum->recovered += row->recovered;
     sum->refused += row->refused;
+    sum->fresh = max(sum->fresh, row->fresh);
     sum->room = max(sum->room, row->room);
     sum->leaked_points += row->leaked_points;
     sum->leaked_max = max(sum->leaked_max, row->leaked_max);
@@ -93,7 +94,7 @@ void table_tsv_head(FILE *to)
     fprintf(to, "system\tversion\toperation\tfate\tinstructions\tpoints\tblocked\tspinning\twrong");
     for (int i = FOUND_RIGHT + 1; i < FOUND_N; i++)
         fprintf(to, "\t%s", found_names[i]);
-    fprintf(to, "\trecovered\trefused\troom_bytes\tleaked_points\tleaked_max\tleaked_sum\tkept_points\tkept_max\t"
+    fprintf(to, "\trecovered\trefused\tfresh_bytes\troom_bytes\tleaked_points\tleaked_max\tleaked_sum\tkept_points\tkept_max\t"
                 "kept_sum\theld_max\n");
 }
 
@@ -105,11 +106,12 @@ void table_tsv(FILE *to, const struct row *row)
             (unsigned long long)row_wrong(row));
     for (int i = FOUND_RIGHT + 1; i < FOUND_N; i++)
         fprintf(to, "\t%llu", (unsigned long long)row->found[i]);
-    fprintf(to, "\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\t%llu\n", (unsigned long long)row->recovered,
-            (unsigned long long)row->refused, (unsigned long long)row->room, (unsigned long long)row->leaked_points,
-            (unsigned long long)row->leaked_max, (unsigned long long)row->leaked_sum,
-            (unsigned long long)row->kept_points, (unsigned long long)row->kept_max, (unsigned long long)row->kept_sum,
-            (unsigned long long)row->held_max);
+    const uint64_t rest[] = { row->recovered,  row->refused,     row->fresh,    row->room,     row->leaked_points,
+                              row->leaked_max, row->leaked_sum, row->kept_points, row->kept_max, row->kept_sum,
+                              row->held_max };
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++)
+        fprintf(to, "\t%llu", (unsigned long long)rest[i]);
+    fprintf(to, "\n");
 }
 
 static double share(uint64_t n, uint64_t of) { return of ? 100.0 * (double)n / (double)of : 0; }
@@ -145,7 +147,8 @@ static uint32_t must(bool holds, const struct row *row, const char *what)
 static uint32_t judge_shoal(const struct row *row)
 {
     return must(row_blocked(row) == 0, row, "a survivor was blocked") + must(row_wrong(row) == 0, row, "not right") +
-           must(row->leaked_max == 0, row, "bytes were leaked") + must(row->recovered == 0, row, "had to recover");
+           must(row->leaked_max == 0, row, "bytes were leaked") +
+           must(row->room == row->fresh, row, "less room than in a fresh map where nothing happened") + must(row->recovered == 0, row, "had to recover");
 }
 
 /* Half of what a lock-based operation executes lies inside the lock: a seeded spread of points meets it. */

@@ -19,6 +19,7 @@ struct row {
     uint64_t found[FOUND_N];            /* of survivors, by what they found */
     uint64_t recovered;                 /* points at which somebody had to recover */
     uint64_t refused;                   /* points at which a survivor's write found no room, the ledger aside */
+    uint64_t fresh;                     /* bytes that fit into a map in which nothing ever was */
     uint64_t room;                      /* bytes that fit where nothing happened to the victim */
     uint64_t leaked_points, leaked_max, leaked_sum; /* bytes, after death, without the recovery step */
     uint64_t kept_points, kept_max, kept_sum;       /* bytes, after the recovery step too */
