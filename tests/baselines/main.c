@@ -4,8 +4,9 @@
  * operation, killed or stopped (SIGSTOP) before an instruction of it, and survivors go on.
  *
  *   baselines [--system NAME] [--act NAME] [--long] [--points P] [--seed S] [--jobs J] [--tsv FILE]
- *             [--kill-at I | --stop-at I] [--verbose]
+ *             [--rounds R] [--kill-at I | --stop-at I] [--verbose]
  * --long: before every instruction; else before one of each of P equal stretches, drawn by the seed.
+ * --rounds: how much survivors do before it is counted what fits; shows what grows while somebody is stopped.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -38,10 +39,10 @@ struct job {
 static struct {
     const char *only, *act, *tsv;
     uint64_t seed;
-    uint32_t jobs, points;
+    uint32_t jobs, points, rounds;
     long kill_at, stop_at;
     bool longer, verbose;
-} want = { .seed = 1, .points = QUICK_POINTS, .kill_at = -1, .stop_at = -1 };
+} want = { .seed = 1, .points = QUICK_POINTS, .rounds = 2, .kill_at = -1, .stop_at = -1 };
 
 static struct scene *scene;
 static struct trace trace;
@@ -66,6 +67,7 @@ static void begin_run(struct job *job, uint32_t slot, enum fate fate, uint64_t p
     run->fate = fate;
     run->point = point;
     run->recover = recover;
+    run->rounds = want.rounds;
     run->trace = &trace;
     run->slot = slot;
     run->found = FOUND_HARNESS; /* until run_once says otherwise */
@@ -253,8 +255,8 @@ static void read_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
         { "system", 1, 0, 's' },  { "act", 1, 0, 'a' },     { "long", 0, 0, 'L' }, { "points", 1, 0, 'p' },
-        { "seed", 1, 0, 'S' },    { "jobs", 1, 0, 'j' },    { "tsv", 1, 0, 't' },  { "kill-at", 1, 0, 'k' },
-        { "stop-at", 1, 0, 'o' }, { "verbose", 0, 0, 'V' }, { 0, 0, 0, 0 },
+        { "seed", 1, 0, 'S' },    { "jobs", 1, 0, 'j' },    { "tsv", 1, 0, 't' },  { "rounds", 1, 0, 'r' },
+        { "kill-at", 1, 0, 'k' }, { "stop-at", 1, 0, 'o' }, { "verbose", 0, 0, 'V' }, { 0, 0, 0, 0 },
     };
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     want.jobs = cpus < 1 ? 1 : (uint32_t)cpus;
@@ -269,6 +271,7 @@ static void read_arguments(int argc, char **argv)
         case 't': want.tsv = optarg; break;
         case 'k': want.kill_at = atol(optarg); break;
         case 'o': want.stop_at = atol(optarg); break;
+        case 'r': want.rounds = (uint32_t)strtoul(optarg, NULL, 0); break;
         case 'V': want.verbose = true; break;
         default: exit(2);
         }

@@ -56,6 +56,7 @@ struct run {
     const struct scene *scene;
     enum fate fate;
     bool recover; /* survivors run the system's recovery step before the ledger */
+    uint32_t rounds; /* of survivors' work, 21 calls each */
     uint64_t point;
     const struct trace *trace;
     char name[48];

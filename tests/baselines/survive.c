@@ -17,8 +17,6 @@
 #include "lib/fail.h"
 #include "shoal/shoal.h"
 
-#define ROUNDS 2u
-
 void survive_end(struct run *run, enum found found, const char *format, ...)
 {
     va_list arguments;
@@ -97,7 +95,7 @@ static void work(struct run *run, void *handle)
                                        { .kind = ACT_PUT, .bytes = 24 },
                                        { .kind = ACT_GET } };
     const uint32_t n = sizeof acts / sizeof acts[0];
-    for (uint32_t i = 0; i < ROUNDS * n; i++)
+    for (uint32_t i = 0; i < run->rounds * n; i++)
         for (uint32_t k = 0; k < 3; k++) {
             struct act act = acts[i % n];
             act.tag = 0x10000u + i * 8 + k;
