@@ -3,9 +3,12 @@
  * LMDB on a memory file system: a B+tree in copied pages, one writer at a time under a robust mutex, readers
  * on snapshots that a table of readers keeps.
  *
- * NOSYNC and WRITEMAP as for volatile data, a read transaction per handle that is renewed for each get.  Each
- * write is a transaction of its own, because a put must be visible when it returns.  The recovery step is
+ * NOSYNC as for volatile data, a read transaction per handle that is renewed for each get.  Each write is a
+ * transaction of its own, because a put must be visible when it returns.  The recovery step is
  * mdb_reader_check, which its manual asks users to call: slots of dead readers hold old pages back.
+ *
+ * Twice: as it is by default, and with MDB_WRITEMAP, the faster way, in which pages and the meta page are
+ * changed in the map itself.
  */
 #include <lmdb.h>
 #include <stdio.h>
@@ -55,7 +58,7 @@ static void close_it(void *handle)
     free(own);
 }
 
-static int env_open(const struct system_setup *setup, MDB_env **ret_env)
+static int env_open(const struct system_setup *setup, unsigned flags, MDB_env **ret_env)
 {
     char path[128], lock[128];
     paths(setup, path, lock);
@@ -65,14 +68,14 @@ static int env_open(const struct system_setup *setup, MDB_env **ret_env)
     if (code == 0)
         code = mdb_env_set_maxreaders(*ret_env, SYSTEM_PROCESSES);
     if (code == 0)
-        code = mdb_env_open(*ret_env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NORDAHEAD | MDB_NOTLS, 0600);
+        code = mdb_env_open(*ret_env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NORDAHEAD | MDB_NOTLS | flags, 0600);
     return code;
 }
 
 /* The unnamed database is there from the start: a transaction for reading finds it. */
-static int handle_fill(struct handle *own, const struct system_setup *setup)
+static int handle_fill(struct handle *own, const struct system_setup *setup, unsigned flags)
 {
-    int code = env_open(setup, &own->env);
+    int code = env_open(setup, flags, &own->env);
     if (code == 0)
         code = mdb_txn_begin(own->env, NULL, MDB_RDONLY, &own->read);
     if (code == 0)
@@ -83,12 +86,12 @@ static int handle_fill(struct handle *own, const struct system_setup *setup)
     return code;
 }
 
-static int open_it(const struct system_setup *setup, void **ret_handle)
+static int open_with(const struct system_setup *setup, unsigned flags, void **ret_handle)
 {
     struct handle *own = calloc(1, sizeof *own);
     if (!own)
         return SHOAL_EOS;
-    const int code = handle_fill(own, setup);
+    const int code = handle_fill(own, setup, flags);
     if (code != 0) {
         close_it(own);
         return code_of(code);
@@ -97,14 +100,28 @@ static int open_it(const struct system_setup *setup, void **ret_handle)
     return 0;
 }
 
-static int create(const struct system_setup *setup)
+static int open_default(const struct system_setup *setup, void **ret_handle)
+{
+    return open_with(setup, 0, ret_handle);
+}
+
+static int open_writemap(const struct system_setup *setup, void **ret_handle)
+{
+    return open_with(setup, MDB_WRITEMAP, ret_handle);
+}
+
+/* The first to open makes it. */
+static int create_with(const struct system_setup *setup, unsigned flags)
 {
     void *handle = NULL;
-    const int code = open_it(setup, &handle);
+    const int code = open_with(setup, flags, &handle);
     if (code == 0)
         close_it(handle);
     return code;
 }
+
+static int create_default(const struct system_setup *setup) { return create_with(setup, 0); }
+static int create_writemap(const struct system_setup *setup) { return create_with(setup, MDB_WRITEMAP); }
 
 static void unlink_it(const struct system_setup *setup)
 {
@@ -179,11 +196,27 @@ static const char *version(void)
 const struct system system_lmdb = {
     .name = "lmdb",
     .title = "LMDB",
-    .settings = "tmpfs, NOSYNC WRITEMAP NORDAHEAD NOTLS, read txn renewed per get; a txn per write",
+    .settings = "tmpfs, NOSYNC NORDAHEAD NOTLS, read txn renewed per get; a txn per write",
     .recovery = "mdb_reader_check by a survivor",
     .version = version,
-    .create = create,
-    .open = open_it,
+    .create = create_default,
+    .open = open_default,
+    .close = close_it,
+    .unlink = unlink_it,
+    .get = get,
+    .put = put,
+    .del = del,
+    .recover = recover,
+};
+
+const struct system system_lmdb_writemap = {
+    .name = "lmdb_writemap",
+    .title = "LMDB, WRITEMAP",
+    .settings = "tmpfs, WRITEMAP NOSYNC NORDAHEAD NOTLS, read txn renewed per get; a txn per write",
+    .recovery = "mdb_reader_check by a survivor",
+    .version = version,
+    .create = create_writemap,
+    .open = open_writemap,
     .close = close_it,
     .unlink = unlink_it,
     .get = get,

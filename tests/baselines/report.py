@@ -17,6 +17,7 @@ TITLES = {
     "robust_mutex": "robust mutex",
     "boost_interprocess": "Boost.Interprocess",
     "lmdb": "LMDB",
+    "lmdb_writemap": "LMDB, WRITEMAP",
 }
 STEPS = {
     "shoal": "none",
@@ -24,6 +25,7 @@ STEPS = {
     "robust_mutex": "`pthread_mutex_consistent`, in the next lock",
     "boost_interprocess": "none exists",
     "lmdb": "`mdb_reader_check` by a survivor",
+    "lmdb_writemap": "`mdb_reader_check` by a survivor",
 }
 COUNTS = [
     "instructions", "points", "blocked", "spinning", "wrong", "harness", "torn", "lost", "broken", "failed", "crashed",

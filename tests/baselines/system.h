@@ -53,14 +53,15 @@ struct system {
     int (*recover)(void *handle); /* its recovery step, by a survivor; NULL = none, or done inside the calls */
 };
 
-#define SYSTEMS_N 5u
+#define SYSTEMS_N 6u
 struct system_place {
     const struct system *system; /* NULL: left out of this build */
     const char *name, *package;  /* the Debian packages that bring it; NULL where none is needed */
 };
 extern const struct system_place systems[SYSTEMS_N];
 
-extern const struct system system_shoal, system_rwlock, system_robust_mutex, system_boost, system_lmdb;
+extern const struct system system_shoal, system_rwlock, system_robust_mutex, system_boost, system_lmdb,
+    system_lmdb_writemap;
 
 #ifdef __cplusplus
 }

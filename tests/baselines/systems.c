@@ -11,8 +11,10 @@
 #endif
 #ifdef SYSTEM_LMDB
 #define LMDB &system_lmdb
+#define LMDB_WRITEMAP &system_lmdb_writemap
 #else
 #define LMDB NULL
+#define LMDB_WRITEMAP NULL
 #endif
 
 const struct system_place systems[SYSTEMS_N] = {
@@ -21,4 +23,5 @@ const struct system_place systems[SYSTEMS_N] = {
     { &system_robust_mutex, "robust_mutex", NULL },
     { BOOST, "boost_interprocess", "libboost-dev g++" },
     { LMDB, "lmdb", "liblmdb-dev" },
+    { LMDB_WRITEMAP, "lmdb_writemap", "liblmdb-dev" },
 };

@@ -155,7 +155,7 @@ static uint32_t judge_shoal(const struct row *row)
 static uint32_t judge_other(const struct row *row)
 {
     const char *name = row->system->name;
-    const bool lmdb = strcmp(name, "lmdb") == 0, robust = strcmp(name, "robust_mutex") == 0;
+    const bool lmdb = strncmp(name, "lmdb", 4) == 0, robust = strcmp(name, "robust_mutex") == 0;
     const bool writes = row->act != VICTIM_GET;
     if (row->fate == FATE_STOP && (!lmdb || writes))
         return must(row_blocked(row) > 0, row, "no survivor was blocked: is the victim stopped?");
