@@ -244,6 +244,8 @@ static void run_system(const struct system *system, FILE *tsv)
         if (tsv)
             table_tsv(tsv, &rows[i]);
     }
+    if (tsv)
+        fflush(tsv);
     if (kills.points && stops.points)
         table_line(stdout, &kills, &stops);
     fflush(stdout);

@@ -142,7 +142,9 @@ void scene_warm(const struct scene *scene, void *handle)
     const struct run_key *key = &scene->keys[RUN_WARM];
     size_t bytes = 0;
     value_make(value, key->cell.tag, key->cell.bytes);
-    int code = scene->act == VICTIM_INSERT ? 0 : system->get(handle, key->text, key->bytes, value, sizeof value, &bytes);
+    int code = 0;
+    if (scene->act != VICTIM_INSERT)
+        code = system->get(handle, key->text, key->bytes, value, sizeof value, &bytes);
     require(code == 0, "%s: warming up: %d", system->name, code);
     if (scene->act == VICTIM_GET)
         return;

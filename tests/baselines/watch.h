@@ -3,11 +3,11 @@
  * Will these processes ever end?  Decided without a clock.
  *
  * They are the only ones that could act on the map: the victim is dead or stopped, this process never touches
- * it, and the one that merely has it open (survive_keeper) sleeps until the end.  So when each of them is asleep in a wait that has no timeout (futex, or a file lock), there
- * is nobody who could wake one: they are blocked for ever, however slow the machine.  That they were asleep at
- * the same time is known when their counts of context switches are the same in two looks, one after the other:
- * then each slept from the first to the second.  Whoever is only slow, runnable, in a page fault or in a wait
- * with a timeout is looked at again.
+ * it, and the one that merely has it open (survive_keeper) sleeps until the end.  So when each of them is asleep
+ * in a wait that has no timeout (futex, or a file lock), there is nobody who could wake one: they are blocked for
+ * ever, however slow the machine.  That they were asleep at the same time is known when their counts of context
+ * switches are the same in two looks, one after the other: then each slept from the first to the second.  Whoever
+ * is only slow, runnable, in a page fault or in a wait with a timeout is looked at again.
  *
  * A process that spins instead is given up when it has used SPIN_NS of processor time, its own, without
  * finishing an operation.  One takes some 10 us: a busy machine does not matter, since only time on a processor
