@@ -46,6 +46,8 @@ static struct {
 
 static struct scene *scene;
 static struct trace trace;
+static uint32_t *points; /* places of the trace */
+static uint32_t points_n;
 static struct job jobs[JOBS_MAX];
 static struct row rows[SYSTEMS_N * VICTIM_ACTS * 2];
 static uint32_t rows_n;
@@ -180,18 +182,27 @@ static uint64_t measure_room(enum fate fate)
     return room * RUN_RECORD_BYTES;
 }
 
+/* One for each instruction; a string instruction is one, however often it repeats (a page is copied by one). */
+static void find_points(void)
+{
+    points_n = 0;
+    for (uint32_t i = 0; i < trace.n; i++)
+        if (i == 0 || trace.place[i].rip != trace.place[i - 1].rip)
+            points[points_n++] = i;
+}
+
 static void run_fate(enum fate fate)
 {
     struct row *row = &rows[rows_n++];
     const long only = fate == FATE_KILL ? want.kill_at : want.stop_at;
-    *row = (struct row){ .system = scene->system, .act = scene->act, .fate = fate, .instructions = trace.n };
+    *row = (struct row){ .system = scene->system, .act = scene->act, .fate = fate, .instructions = points_n };
     row->fresh = scene->fresh * RUN_RECORD_BYTES;
     row->room = measure_room(fate);
     uint64_t random = want.seed;
-    const uint64_t take = want.longer || want.points > trace.n ? trace.n : want.points;
+    const uint64_t take = want.longer || want.points > points_n ? points_n : want.points;
     for (uint64_t i = 0; i < take && only < 0; i++) {
-        const uint64_t from = i * trace.n / take, to = (i + 1) * trace.n / take;
-        run_point(row, from + random_below(&random, (uint32_t)(to - from)));
+        const uint64_t from = i * points_n / take, to = (i + 1) * points_n / take;
+        run_point(row, points[from + random_below(&random, (uint32_t)(to - from))]);
     }
     if (only >= 0)
         run_point(row, (uint64_t)only);
@@ -226,6 +237,7 @@ static void run_act(const struct system *system, enum victim_act act)
     trace.n = jobs[0].run->instructions;
     require(jobs[0].run->found == FOUND_RIGHT && trace.n > 0, "%s %s: recording: %s", system->name, victim_names[act],
             jobs[0].run->text);
+    find_points();
     if (want.stop_at < 0)
         run_fate(FATE_KILL);
     if (want.kill_at < 0)
@@ -303,6 +315,7 @@ int main(int argc, char **argv)
     read_arguments(argc, argv);
     scene = shared_memory(sizeof *scene);
     trace_begin(&trace, TRACE_ROOM);
+    points = shared_memory(TRACE_ROOM * sizeof points[0]);
     for (uint32_t i = 0; i < want.jobs; i++)
         jobs[i].run = shared_memory(sizeof *jobs[i].run);
     FILE *tsv = want.tsv ? fopen(want.tsv, "we") : NULL;

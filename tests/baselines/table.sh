@@ -1,18 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The table and the picture for people: up to 1000 kills and as many stops in each operation of every system that
-# the build has; an operation that has no more instructions is covered whole.  Takes some ten minutes on two
+# The table and the picture for people: up to 700 kills and as many stops in each operation of every system that
+# the build has; an operation that has no more instructions is covered whole.  Takes some five minutes on two
 # processors; with --long, all instructions of all operations, more than half an hour.
 #
-#   sh tests/baselines/table.sh BUILD [options of baselines instead of --points 1000 --seed 1]
+#   sh tests/baselines/table.sh BUILD [options of baselines instead of --points 700 --seed 1]
 #
 # Writes tests/results/baselines.tsv, tests/results/baselines.md and docs/baselines.svg.
 set -eu
 cd "$(dirname "$0")/../.."
 build=$1
 shift
-[ $# -gt 0 ] || set -- --points 1000 --seed 1
+[ $# -gt 0 ] || set -- --points 700 --seed 1
 
 results=tests/results/baselines.tsv
 rows=$(mktemp)
