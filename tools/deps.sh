@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Install what the build needs and this machine lacks (Debian, Ubuntu), or say what to install.
-#   sh tools/deps.sh [PROGRAM:PACKAGE ...]      the arguments are looked for too
+#   sh tools/deps.sh [PROGRAM:PACKAGE | /FILE:PACKAGE ...]      the arguments are looked for too
 # Does nothing, quickly, where everything is there.
 set -eu
 
@@ -23,7 +23,7 @@ want libxxhash-dev pkg-config --exists libxxhash
 want libcmocka-dev pkg-config --exists cmocka
 want libjansson-dev pkg-config --exists jansson
 for extra do
-    want "${extra#*:}" sh -c 'command -v "$0"' "${extra%%:*}"
+    want "${extra#*:}" sh -c 'case $0 in /*) test -e "$0" ;; *) command -v "$0" ;; esac' "${extra%%:*}"
 done
 [ -n "$missing" ] || exit 0
 
