@@ -18,14 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Say it and abort(), which libFuzzer and a waiting parent both notice. */
-__attribute__((format(printf, 4, 5), noreturn)) void breach_at(const char *file, int line, const char *condition,
-                                                               const char *format, ...);
-#define hold(condition, ...)                                                                                           \
-    do {                                                                                                               \
-        if (!(condition))                                                                                              \
-            breach_at(__FILE__, __LINE__, #condition, __VA_ARGS__);                                                    \
-    } while (0)
+#include "fuzz/breach.h"
 
 /* A call of the library, counted from here. */
 #define CALL(expression) (guard_call(#expression), (expression))

@@ -6,8 +6,9 @@
  *     sweep KIND [--long] [--seed N]     small, small-checked, large, large-checked
  *     sweep KIND --at BYTE --how N       one image again; N: 0 .. 63 a bit, then the replacements in that order
  *
- * By default the words that say where things are (header, attachments, table, spans, heads of records) have each bit
- * flipped, or of the large segment some, and the others as many as the seed draws.  --long: every bit of every word.
+ * By default the words of the small segment that say where things are (header, attachments, table, spans, heads of
+ * records) have each bit flipped, other words as many as the seed draws, and an image is opened in one of the two
+ * ways, in turn.  --long: every bit of every word, both ways.  Of the large segments only those words are tried.
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -23,7 +24,9 @@
 
 #define SECONDS_MAX 120 /* for one image, which takes less than a millisecond */
 #define BITS 64u
-#define BITS_DRAWN 2u
+#define BITS_DRAWN 1u
+#define BITS_DRAWN_STRUCTURE 8u
+static_assert(SHOAL_RDONLY == 1, "the flags of the two opens are 0 and 1");
 enum { HOW_ZERO = BITS, HOW_ONES, HOW_NEIGHBOUR, HOW_OFFSET, HOW_MORE, HOWS };
 
 struct sweep {
@@ -62,8 +65,9 @@ static uint64_t replacement(const struct image *image, uint64_t at, uint32_t how
     }
 }
 
-static void try_image(struct image *image, struct board *board, uint64_t at, uint32_t how)
+static void try_image(struct image *image, const struct sweep *sweep, struct board *board, uint64_t at, uint32_t how)
 {
+    bool both = sweep->is_long || sweep->only_at == at;
     struct damage damage = { .alone = true };
     uint64_t w = replacement(image, at, how);
     if (w == image_word(image->sound, at))
@@ -71,6 +75,8 @@ static void try_image(struct image *image, struct board *board, uint64_t at, uin
     board->at = at;
     board->how = how;
     for (unsigned flags = 0; flags <= SHOAL_RDONLY; flags += SHOAL_RDONLY) {
+        if (!both && (at / 8 + how) % 2 != flags)
+            continue;
         image_restore(image);
         memcpy(image->bytes + at, &w, 8);
         damage_add(&damage, image, at);
@@ -98,16 +104,17 @@ static bool is_structure(const struct image *image, uint64_t at)
 static void try_word(struct image *image, const struct sweep *sweep, struct board *board, uint64_t at)
 {
     uint64_t random = sweep->seed + at;
-    bool structure = is_structure(image, at), is_large = image->kind >= IMAGE_LARGE;
-    if (is_large && !structure)
+    bool structure = is_structure(image, at);
+    uint32_t drawn = structure ? BITS_DRAWN_STRUCTURE : BITS_DRAWN;
+    if (image->kind >= IMAGE_LARGE && !structure)
         return;
-    bool whole = sweep->is_long || (structure && !is_large);
+    bool whole = sweep->is_long || (structure && image->kind == IMAGE_SMALL);
     for (uint32_t bit = 0; bit < BITS && whole; bit++)
-        try_image(image, board, at, bit);
-    for (uint32_t i = 0; i < BITS_DRAWN && !whole; i++)
-        try_image(image, board, at, random_below(&random, BITS));
+        try_image(image, sweep, board, at, bit);
+    for (uint32_t i = 0; i < drawn && !whole; i++)
+        try_image(image, sweep, board, at, random_below(&random, BITS));
     for (uint32_t how = BITS; how < HOWS; how++)
-        try_image(image, board, at, how);
+        try_image(image, sweep, board, at, how);
     board->words++;
     board->words_whole += whole;
 }
@@ -131,7 +138,7 @@ static void sweep_all(const struct sweep *sweep, struct board *board)
     image_make(sweep->kind, &image);
     try_sound(&image, board);
     if (sweep->only_at != UINT64_MAX)
-        try_image(&image, board, sweep->only_at, sweep->only_how);
+        try_image(&image, sweep, board, sweep->only_at, sweep->only_how);
     for (uint64_t at = 0; at < image.n && sweep->only_at == UINT64_MAX; at += 8)
         try_word(&image, sweep, board, at);
     const char *call;
