@@ -44,6 +44,7 @@ static struct shoal *map_make(const char *name)
     struct shoal *map;
     options.capacity = 64;
     options.heap_bytes = 64 * 1024;
+    options.max_threads = 2;
     (void)unlink(name);
     hold(shoal_create(name, &options, &map) == 0, "%s", shoal_error_text());
     return map;
