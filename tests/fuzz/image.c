@@ -33,7 +33,7 @@ size_t key_make(uint32_t k, char to[KEY_ROOM])
 
 size_t value_bytes(const struct image *image, uint32_t k)
 {
-    static const size_t small[] = { 0, 8, 41, 100, 400 }, large[] = { 0, 9, 63, 150, 234 };
+    static const size_t small[] = { 0, 8, 41, 100, 100 }, large[] = { 0, 9, 63, 150, 234 };
     if (k == KEY_INTEGER)
         return 8;
     bool is_large = image->kind >= IMAGE_LARGE;
@@ -58,8 +58,8 @@ void key_value(const struct image *image, uint32_t k, uint8_t *to)
 static struct shoal_options options_of(enum image_kind kind)
 {
     struct shoal_options o = SHOAL_OPTIONS_INIT;
-    o.capacity = KEYS_N + 4;
-    o.heap_bytes = kind >= IMAGE_LARGE ? 256 * 1024 : 36 * 1024;
+    o.capacity = KEYS_N / 2; /* a minimum: more keys than the home groups have slots, so that some lie beyond */
+    o.heap_bytes = kind >= IMAGE_LARGE ? 256 * 1024 : 44 * 1024;
     o.max_threads = 4;
     o.flags = (kind & 1u) ? SHOAL_CHECKSUM | SHOAL_MTIME : 0;
     return o;

@@ -15,7 +15,7 @@ SMALL, CHECKED, LARGE, LARGE_CHECKED = range(4)
 SIGN = 0x80
 TENT, LIVE, BELOW, TOMB, ABRT = range(1, 6)
 READY, DRAIN, CONT, CLOSED = 2, 3, 4, 5
-BIG = 78  # of the small segment: one block in a run of its own
+BIG = 110  # the class of blocks in a run of their own
 
 
 def edit(operation, region, word, *operands):

@@ -16,7 +16,7 @@ static void store(struct image *image, const volatile void *sound_word, uint64_t
     memcpy(image->bytes + ((const volatile uint8_t *)sound_word - image->sound), &w, 8);
 }
 
-/* The n-th live slot; n from the end where it is negative. */
+/* The n-th live slot of the sound image. */
 static const shared_u64 *live_slot(const struct image *image, uint64_t n)
 {
     for (uint64_t i = 0;; i++) {
@@ -101,8 +101,10 @@ static void no_summaries(struct image *image)
 
 static void span_of_no_class(struct image *image)
 {
-    const shared_u64 *span = &image->view.spans[0];
-    store(image, span, load_relaxed_u64(span) | (uint64_t)SPAN_CLASS_MAX << 51);
+    const shared_u64 *span = image->view.spans; /* one that holds no record, or slots would tell */
+    while (span_state(load_relaxed_u64(span)) != SPAN_FREE)
+        hold(++span < image->view.spans + image->view.geo.spans_n, "no span is free");
+    store(image, span, span_pack(load_relaxed_u64(span), SPAN_READY, SPAN_CLASS_MAX, 1, true));
 }
 
 static void owner_beyond_all(struct image *image)
