@@ -263,10 +263,21 @@ void image_free(struct image *image)
     free(image->summed);
 }
 
+static uint64_t checksum_of(const struct segment_header *h)
+{
+    return hash_bytes(h, offsetof(struct segment_header, checksum), SEGMENT_MAGIC);
+}
+
 void image_sign(struct image *image)
 {
     struct segment_header *h = (struct segment_header *)(void *)image->bytes;
-    h->checksum = hash_bytes(h, offsetof(struct segment_header, checksum), SEGMENT_MAGIC);
+    h->checksum = checksum_of(h);
+}
+
+bool image_is_signed(const struct image *image)
+{
+    const struct segment_header *h = (const struct segment_header *)(const void *)image->bytes;
+    return h->checksum == checksum_of(h);
 }
 
 /* -- Regions ------------------------------------------------------------------------------------------------- */

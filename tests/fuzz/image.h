@@ -55,6 +55,7 @@ void image_free(struct image *image);
 #define IMAGE_FIXED_BYTES (offsetof(struct segment_header, checksum) + 8)
 /* The header around its geometry as it stands now, with the checksum that belongs to it. */
 void image_sign(struct image *image);
+bool image_is_signed(const struct image *image);
 
 /* Regions of words, in the order of the segment. */
 enum region {

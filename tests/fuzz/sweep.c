@@ -3,8 +3,8 @@
  * Every bit of a small reference segment flipped, and every 8-byte word replaced by 0, ~0, its neighbour, its own
  * offset and one more: each image opened for reading and for writing, and every call made on it (use.h).
  *
- *     sweep KIND [--long] [--seed N]     small, small-checked, large, large-checked
- *     sweep KIND --at BYTE --how N       one image again; N: 0 .. 63 a bit, then the replacements in that order
+ *     sweep KIND [--long] [--seed N] [--every N]     small, small-checked, large, large-checked; one of N words
+ *     sweep KIND --at BYTE --how N                   one image again; N: 0 .. 63 a bit, then the replacements
  *
  * By default the words of the small segment that say where things are (header, attachments, table, spans, heads of
  * records) have each bit flipped, other words as many as the seed draws, and an image is opened in one of the two
@@ -33,7 +33,7 @@ struct sweep {
     enum image_kind kind;
     bool is_long;
     uint64_t seed;
-    uint64_t only_at;
+    uint64_t only_at, every;
     uint32_t only_how;
 };
 
@@ -139,7 +139,7 @@ static void sweep_all(const struct sweep *sweep, struct board *board)
     try_sound(&image, board);
     if (sweep->only_at != UINT64_MAX)
         try_image(&image, sweep, board, sweep->only_at, sweep->only_how);
-    for (uint64_t at = 0; at < image.n && sweep->only_at == UINT64_MAX; at += 8)
+    for (uint64_t at = 0; at < image.n && sweep->only_at == UINT64_MAX; at += 8 * sweep->every)
         try_word(&image, sweep, board, at);
     const char *call;
     board->steps = guard_most(&call);
@@ -149,7 +149,7 @@ static void sweep_all(const struct sweep *sweep, struct board *board)
 
 static int options_read(int argc, char **argv, struct sweep *ret)
 {
-    *ret = (struct sweep){ .kind = IMAGE_KINDS, .seed = 1, .only_at = UINT64_MAX };
+    *ret = (struct sweep){ .kind = IMAGE_KINDS, .seed = 1, .only_at = UINT64_MAX, .every = 1 };
     for (int k = 0; argc > 1 && k < IMAGE_KINDS; k++)
         if (strcmp(argv[1], image_name((enum image_kind)k)) == 0)
             ret->kind = (enum image_kind)k;
@@ -159,6 +159,8 @@ static int options_read(int argc, char **argv, struct sweep *ret)
             ret->is_long = true;
         else if (strcmp(argv[i], "--seed") == 0 && more)
             ret->seed = strtoull(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--every") == 0 && more && (ret->every = strtoull(argv[++i], NULL, 0)) > 0)
+            continue;
         else if (strcmp(argv[i], "--at") == 0 && more)
             ret->only_at = strtoull(argv[++i], NULL, 0) & ~(uint64_t)7;
         else if (strcmp(argv[i], "--how") == 0 && more)
@@ -192,7 +194,8 @@ int main(int argc, char **argv)
     struct sweep sweep;
     int status = 0;
     if (options_read(argc, argv, &sweep) != 0) {
-        fprintf(stderr, "usage: sweep small|small-checked|large|large-checked [--long] [--seed N] [--at BYTE --how N]\n");
+        fprintf(stderr, "usage: sweep small|small-checked|large|large-checked [--long] [--seed N] [--every N] "
+                        "[--at BYTE --how N]\n");
         return 2;
     }
     struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

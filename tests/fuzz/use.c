@@ -18,6 +18,7 @@ void damage_add(struct damage *damage, const struct image *image, uint64_t word_
     uint64_t w = image_word(image->bytes, word_at) ^ image_word(image->sound, word_at);
     damage->touched |= image->needed_by[word_at / 8];
     damage->fixed |= word_at < IMAGE_FIXED_BYTES;
+    damage->unsigned_ = !image_is_signed(image);
     for (uint32_t i = 0; i < 8; i++)
         damage->summed |= (w >> (i * 8) & 0xff) != 0 && image->summed[word_at + i] != 0;
 }
@@ -311,6 +312,7 @@ void use_image(const struct image *image, const struct damage *damage, unsigned 
     if (rc != 0) {
         refused(&u, rc);
     } else {
+        hold(!damage->unsigned_, "a header that does not fit its checksum is believed");
         look(&u);
         hold(!image_is_checked(image) || !damage->alone || damage->fixed || mine.lost == 0 || mine.reported > 0,
              "%llu keys lost, and check says nothing", (unsigned long long)mine.lost);

@@ -16,7 +16,8 @@
 /* What was done to the bytes. */
 struct damage {
     uint32_t touched; /* bit k = a word that a get of key k depends on */
-    bool fixed;       /* the immutable header, with a checksum that is right: then nothing is promised but answers */
+    bool fixed;       /* the immutable header: opened, if its checksum is right, it promises nothing but answers */
+    bool unsigned_;   /* and its checksum is not: open must refuse */
     bool summed;      /* a byte that a record's checksum covers */
     bool alone;       /* one word only, so that what got lost can be told */
 };
