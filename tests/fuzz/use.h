@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Every call of the library on a damaged segment (guarantee E).  Each answers with a code that it may answer, in a
- * bounded number of accesses, and touches nothing outside.  Beyond that, before anything is written:
+ * bounded number of accesses, and touches nothing outside.  Beyond that:
  *
- *   a key none of whose words were touched is found, and with its value; a deleted one is missing
- *   with checksums, who is found has his value, or, after writes, one that was written
+ *   a key none of whose words were touched is found, and with its value; a deleted one is missing.  Where one word was
+ *   damaged, this holds too for keys that are spared while all others are written, deleted, moved and swept
+ *   with checksums, what is found under a key is its value, or, after writes, one that was written
  *   a changed bit under a checksum is found by check
- *   with checksums, keys do not get lost without a word by check
+ *   with checksums, keys that got lost by one word are not lost without a word by check
  */
 #ifndef TESTS_FUZZ_USE_H
 #define TESTS_FUZZ_USE_H
