@@ -20,7 +20,7 @@ input_max=4096
 build_targets() {
     if [ ! -f "$build/build.ninja" ]; then
         CC=clang meson setup "$build" "$root" -Db_sanitize=address,undefined -Db_lundef=false -Dlibfuzzer=true \
-            -Dexamples=disabled -Dbuildtype=debugoptimized \
+            -Dexamples=disabled -Doptimization=1 -Ddebug=true \
             "-Dc_args=-fsanitize=fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all" || exit 1
     fi
     ninja -C "$build" fuzz_targets || exit 1
@@ -31,7 +31,7 @@ machine() {
     echo "$(nproc) cores $(uname -m | tr _ -), $(uname -s) $(uname -r | cut -d . -f 1,2), $system"
 }
 
-compiler() { clang --version | sed -n '1s/.*clang version \([0-9.]*\).*/clang \1 -O2, libFuzzer, ASan, UBSan/p'; }
+compiler() { clang --version | sed -n '1s/.*clang version \([0-9.]*\).*/clang \1 -O1, libFuzzer, ASan, UBSan/p'; }
 
 run_target() { # NAME
     name=$1
