@@ -23,7 +23,7 @@ build_targets() {
             -Dexamples=disabled -Doptimization=1 -Ddebug=true \
             "-Dc_args=-fsanitize=fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all" || exit 1
     fi
-    ninja -C "$build" fuzz_targets || exit 1
+    ninja -C "$build" fuzz_targets >"$build/log" || { cat "$build/log"; exit 1; }
 }
 
 machine() {
@@ -41,7 +41,7 @@ run_target() { # NAME
     log=$folder/$name.log
     times >"$log.before"
     "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -seed="$seed" -max_len=$input_max \
-        -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
+        -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
         -artifact_prefix="$folder/$name-found/" "$folder/$name" "$here/corpus/$name" >"$log" 2>&1
     status=$?
     times >"$log.after"

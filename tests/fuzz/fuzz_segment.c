@@ -15,6 +15,15 @@ static void images_remove(void)
         image_free(&images[kind]);
 }
 
+static void images_make(void)
+{
+    if (images[0].bytes != NULL)
+        return;
+    for (uint32_t kind = 0; kind < IMAGE_KINDS; kind++)
+        image_make((enum image_kind)kind, &images[kind]);
+    (void)atexit(images_remove);
+}
+
 static void use_edited(const uint8_t *script, size_t n, unsigned flags)
 {
     struct findings findings = { 0 };
@@ -26,13 +35,19 @@ static void use_edited(const uint8_t *script, size_t n, unsigned flags)
 
 const char fuzz_target[] = "segment";
 
+/* libFuzzer's: before it takes the time of an input. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    images_make();
+    return 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    if (images[0].bytes == NULL) {
-        for (uint32_t kind = 0; kind < IMAGE_KINDS; kind++)
-            image_make((enum image_kind)kind, &images[kind]);
-        (void)atexit(images_remove);
-    }
+    images_make();
     use_edited(data, n, SHOAL_RDONLY);
     use_edited(data, n, 0);
     return 0;

@@ -42,6 +42,7 @@ def segment():
     yield "run-over-neighbours", bytes([SMALL]) + edit(SPAN, 0, 0, READY, *u16(BIG), 8)
     yield "run-beyond-the-heap", bytes([SMALL]) + edit(SPAN, 0, 7, READY, *u16(BIG), 200)
     yield "cont-of-itself", bytes([SMALL]) + edit(SPAN, 0, 2, CONT, 0, 0, 0) + edit(SPAN, 0, 3, CONT, 0, 0, 1)
+    yield "cont-before-the-first", bytes([SMALL]) + b"".join(edit(SPAN, 0, i, CONT, 0, 0, 200) for i in range(11))
     yield "blocks-over-blocks", bytes([SMALL]) + b"".join(edit(SPAN, 0, i, READY, i * 7, 0, 1) for i in range(6))
     yield "all-closed", bytes([LARGE]) + b"".join(edit(SPAN, 0, i, CLOSED, i, 0, 1) for i in range(20))
     yield "all-draining", bytes([SMALL]) + b"".join(edit(SPAN, 0, i, DRAIN, i, 0, 1) for i in range(9))
