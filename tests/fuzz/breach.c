@@ -5,18 +5,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *breach_call = "no call";
 
+/* To the descriptor: a target may have another stderr for a while. */
 void breach_at(const char *file, int line, const char *condition, const char *format, ...)
 {
     va_list arguments;
+    char said[512];
     const char *slash = strrchr(file, '/');
-    fprintf(stderr, "breach: %s:%d: ", slash ? slash + 1 : file, line);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    (void)vsnprintf(said, sizeof said, format, arguments);
     va_end(arguments);
-    fprintf(stderr, " [%s] in %s\n", condition, breach_call);
     fflush(NULL);
+    (void)dprintf(STDERR_FILENO, "breach: %s:%d: %s [%s] in %s\n", slash ? slash + 1 : file, line, said, condition,
+                  breach_call);
     abort();
 }
