@@ -18,10 +18,12 @@ build=$root/build-fuzz
 input_max=4096
 
 build_targets() {
+    mkdir -p "$build" || exit 1
     if [ ! -f "$build/build.ninja" ]; then
         CC=clang meson setup "$build" "$root" -Db_sanitize=address,undefined -Db_lundef=false -Dlibfuzzer=true \
             -Dexamples=disabled -Doptimization=1 -Ddebug=true \
-            "-Dc_args=-fsanitize=fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all" || exit 1
+            "-Dc_args=-fsanitize=fuzzer-no-link -fno-omit-frame-pointer -fno-sanitize-recover=all" >"$build/log" ||
+            { cat "$build/log"; exit 1; }
     fi
     ninja -C "$build" fuzz_targets >"$build/log" || { cat "$build/log"; exit 1; }
 }
@@ -42,10 +44,12 @@ run_target() { # NAME
     times >"$log.before"
     "$build/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -seed="$seed" -max_len=$input_max \
         -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1 \
-        -artifact_prefix="$folder/$name-found/" "$folder/$name" "$here/corpus/$name" >"$log" 2>&1
+        -artifact_prefix="$folder/$name-found/" "$folder/$name" "$here/corpus/$name" >"$log" 2>&1 &
+    pid=$!
+    wait "$pid"
     status=$?
     times >"$log.after"
-    rm -f /dev/shm/shoal-fuzz-* # of a target that crashed
+    rm -f "/dev/shm/shoal-fuzz-$pid-"* # a target that crashed leaves them
     cpu=$(cat "$log.before" "$log.after" | tr ms '  ' | awk '
         NR == 2 || NR == 4 { used[NR] = $1 * 60 + $2 + $3 * 60 + $4 }
         END { printf "%d", used[4] - used[2] }')
@@ -59,8 +63,8 @@ run_target() { # NAME
         echo "failed: fuzz_$name, status $status; again: $build/tests/fuzz/fuzz_$name $found"
     fi
     counts="${executions:-0} executions of $name in $seconds s, $cpu s of a processor, $covered edges, corpus $began and $grown new"
-    printf '%s\t%s\t%s\t%s\tfuzz\t%s\t%s\t%s\n' "$(date +%Y-%m-%d)" "$commit" "$(machine)" "$(compiler)" "$seed" \
-        "$counts" "$failures" >>"$file"
+    printf '%s\t%s\t%s\t%s\tfuzz\t%s\t%s\t%s\n' "$(date +%Y-%m-%d)" "$commit" "$(machine)" "$(compiler)" \
+        "$seed" "$counts" "$failures" >>"$file"
     echo "$counts: $failures"
     return "$status"
 }

@@ -163,7 +163,7 @@ int main(int argc, char **argv)
             return fprintf(stderr, "%s: cannot be read\n", argv[i]), 2;
     }
     if (files_n == 0)
-        return fprintf(stderr, "usage: fuzz_%s FOLDER|FILE... [--rounds N] [--seed S] [--from ROUND]\n", fuzz_target), 2;
+        return fprintf(stderr, "usage: fuzz_%s FOLDER|FILE... [--rounds N] [--seed S] [--from N]\n", fuzz_target), 2;
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
         (void)signal(fatal[i], say_where);
     for (uint32_t i = 0; i < files_n; i++) {

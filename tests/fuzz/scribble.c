@@ -34,7 +34,7 @@
 #define SECONDS_MAX 120     /* for a worker's round, which takes some ten milliseconds */
 
 enum place { ANYWHERE, HEADER, ENTRIES, TABLE, SPANS, HEADS, PLACES };
-static const char *const place_names[PLACES] = { "anywhere", "header", "entries", "table", "spans", "heads of records" };
+static const char *const place_names[PLACES] = { "anywhere", "header", "entries", "table", "spans", "records' heads" };
 
 /* In shared memory. */
 struct board {

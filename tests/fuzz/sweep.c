@@ -182,8 +182,8 @@ static int report(const struct sweep *sweep, const struct board *b, int status)
     }
     printf("seed %" PRIu64 "; most accesses in a call: %" PRIu64 ", in %s\n", sweep->seed, b->steps, b->call);
     printf("sweep %s: %" PRIu64 " words, %" PRIu64 " of them bit by bit: %" PRIu64 " flips, %" PRIu64
-           " replacements, %" PRIu64 " opens; refused %" PRIu64 ", %" PRIu64 " reported, %" PRIu64 " keys lost, %" PRIu64
-           " beside them right\n",
+           " replacements, %" PRIu64 " opens; %" PRIu64 " refused, %" PRIu64 " reported, %" PRIu64
+           " keys lost, %" PRIu64 " beside them right\n",
            image_name(sweep->kind), b->words, b->words_whole, b->flips, b->replaced, b->opens, b->findings.refused,
            b->findings.reported, b->findings.lost, b->findings.kept);
     return 0;

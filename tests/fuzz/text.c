@@ -33,7 +33,7 @@ char *text_copy(const void *bytes, size_t n, bool terminated)
 static uint32_t code_point(const uint8_t *bytes, size_t n, size_t *ret_length)
 {
     uint8_t lead = bytes[0];
-    size_t length = lead < 0x80 ? 1 : (lead & 0xe0) == 0xc0 ? 2 : (lead & 0xf0) == 0xe0 ? 3 : (lead & 0xf8) == 0xf0 ? 4 : 0;
+    size_t length = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
     static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
     static const uint8_t lead_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
     *ret_length = 0;

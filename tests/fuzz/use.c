@@ -73,8 +73,8 @@ static bool is_written(uint32_t k, const uint8_t *value, size_t n)
 static void judge_get(const struct use *u, uint32_t k, int rc, const uint8_t *value, size_t n)
 {
     const struct damage *d = u->damage;
-    hold(rc == 0 || rc == SHOAL_MISSING || rc == SHOAL_ECORRUPT || rc == SHOAL_SHORT || d->fixed, "get of key %u: %d", k,
-         rc);
+    hold(rc == 0 || rc == SHOAL_MISSING || rc == SHOAL_ECORRUPT || rc == SHOAL_SHORT || d->fixed,
+         "get of key %u: %d", k, rc);
     bool original = rc == 0 && is_original(u->image, k, value, n);
     if (d->fixed)
         return;
@@ -153,7 +153,8 @@ static void walk(const struct use *u, const char *prefix, uint64_t slots)
         hold(i <= slots, "the walk over %llu slots does not end", (unsigned long long)slots);
         if (rc != 0)
             continue;
-        hold(item.key_bytes >= strlen(prefix) && memcmp(item.key, prefix, strlen(prefix)) == 0, "a key without %s", prefix);
+        hold(item.key_bytes >= strlen(prefix) && memcmp(item.key, prefix, strlen(prefix)) == 0, "a key without %s",
+             prefix);
         bytes.value = item.value;
         bytes.bytes = item.value_bytes;
         view_read(&bytes);
@@ -169,7 +170,8 @@ static void check(const struct use *u)
     if (rc == SHOAL_EOS)
         return;
     hold((rc == 0) == (report.problems == 0), "check: %d with %llu problems", rc, (unsigned long long)report.problems);
-    hold(rc == 0 || (report.text[0] != '\0' && strstr(shoal_error_text(), report.text) != NULL), "check without a text");
+    hold(rc == 0 || (report.text[0] != '\0' && strstr(shoal_error_text(), report.text) != NULL),
+         "check without a text");
     if (u->written)
         return;
     hold(!u->damage->summed || u->damage->fixed || !u->damage->alone || report.problems > 0,
