@@ -59,7 +59,7 @@ static void resize(const struct image *image, uint64_t n)
     hold(truncate(image->path, (off_t)n) == 0, "%s: %s", image->path, strerror(errno));
 }
 
-/* Truncating loses bytes: write them back, by the file, as the mapping may not reach them. */
+/* Truncating loses bytes: the mapping reaches them again once the file has its length. */
 static void make_whole(const struct image *image)
 {
     resize(image, image->n);
