@@ -4,7 +4,7 @@
 # The tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 #
 #   sh tests/sanitizers.sh --quick   gcc; unit tests, threads
-#   sh tests/sanitizers.sh           gcc and clang; heap, cases, command line and examples too
+#   sh tests/sanitizers.sh           gcc and clang; heap, cases, bad bytes, command line and examples too
 #
 # There are no suppressions.  Tests that fork or trace run under AddressSanitizer only, because
 # ThreadSanitizer is blind across processes.  A fault is planted last: compare-and-swap made relaxed.  The
@@ -110,7 +110,7 @@ with() { # COMPILER SUFFIX
     if [ -n "$quick" ]; then
         job "$1" address,undefined "build-asan$2" "" unit threads
     else
-        job "$1" address,undefined "build-asan$2" "" unit threads heap cases cli examples
+        job "$1" address,undefined "build-asan$2" "" unit threads heap cases fuzz cli examples
     fi
     before=$failed
     job "$1" thread "build-tsan$2" forks unit threads

@@ -171,10 +171,11 @@ def held_text(rows):
 
 
 TORN_META = """
-With MDB_WRITEMAP the meta page is changed in place, and nothing keeps the order of the stores: in Debian's build of
-LMDB 0.9.24 the new transaction's number stands there one store before the new root. Killed between the two, in
-`mdb_txn_commit+0xd4e`, the victim leaves survivors that die of an assertion in `mdb_page_touch`. It is one instruction
-of thousands; `baselines --system lmdb_writemap --act grow --kill-at 6735 --verbose` meets it there."""
+With MDB_WRITEMAP the meta page is changed in place, and nothing keeps the order of the stores. Killed before one
+instruction of its commit, `mdb_txn_commit+0xd4e` in Debian's build of LMDB 0.9.24, the victim leaves survivors that die
+of an assertion in `mdb_page_touch`: `baselines --system lmdb_writemap --act grow --kill-at 6735 --verbose` meets it. By
+the disassembly a store of the new root follows that of the transaction's number there; that this is the cause is
+inferred. It is one instruction of thousands, and not among the points of the table."""
 
 
 def markdown(facts, rows):

@@ -7,8 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "table/record.h"
-
 static void segment_regions(struct segment *s, uint8_t *base)
 {
     const struct geometry *g = &s->geo;
@@ -43,21 +41,6 @@ void image_close(struct image *image)
     assert_int_equal(munmap(image->base, image->bytes), 0);
 }
 
-uint64_t image_block(const struct image *image, const void *key, size_t key_bytes)
-{
-    const struct segment *s = &image->segment;
-    struct probe p = probe_make(s, key, key_bytes);
-    for (uint64_t i = 0; i < s->slots_n; i++) {
-        uint64_t w = load_seq_u64(segment_slot(s, i));
-        struct block_place place;
-        struct record record;
-        if (slot_is_live(w) && segment_locate(s, slot_block(w), &place) && record_decode(s, &place, &record) &&
-            record_key_equals(&record, &p))
-            return place.block;
-    }
-    return 0;
-}
-
 /* -- What must stay ------------------------------------------------------------------------------- */
 
 void snapshot_take(struct snapshot *snapshot, const struct image *image)
@@ -83,7 +66,7 @@ static void assert_same_records(const struct snapshot *snapshot)
     segment_regions(&before, snapshot->bytes);
     for (uint64_t i = 0; i < before.slots_n; i++) {
         uint64_t w = load_seq_u64(segment_slot(&before, i));
-        struct block_place place;
+        struct block_place place = { 0 };
         if (w == 0)
             continue;
         assert_true(slot_is_live(w) && segment_locate(&before, slot_block(w), &place));

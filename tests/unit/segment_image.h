@@ -18,9 +18,6 @@ struct image {
 void image_open(struct image *image, const char *path);
 void image_close(struct image *image);
 
-/* The block of the record in the first LIVE slot whose key is this one; 0 = none. */
-uint64_t image_block(const struct image *image, const void *key, size_t key_bytes);
-
 /* What must stay as it is while calls fail: everything but attachments, counters (the generation counter
  * and the hints count as such) and blocks that hold no record. */
 struct snapshot {

@@ -225,118 +225,6 @@ static void other_versions_and_byte_orders(void **state)
     assert_int_equal(stats_of(f->map).count, 20);
 }
 
-static void every_flipped_byte_of_the_geometry(void **state)
-{
-    struct frame *f = *state;
-    struct geometry g;
-    struct shoal *map = NULL;
-    make_file(f, &g);
-    const char *path = frame_path(f, "map");
-    for (size_t at = 0; at < offsetof(struct segment_header, pad0); at++) {
-        struct segment_header header;
-        geometry_header(&g, &header);
-        for (int bit = 0; bit < 8; bit++) {
-            uint8_t byte = (uint8_t)(((uint8_t *)&header)[at] ^ 1u << bit);
-            image_write(path, &byte, 1, at);
-            int rc = shoal_open(path, 0, &map);
-            if (rc != SHOAL_ECORRUPT && rc != SHOAL_EVERSION)
-                fail_msg("bit %d of byte %zu: %d", bit, at, rc);
-            assert_text_has(path);
-        }
-        image_write(path, (uint8_t *)&header + at, 1, at);
-    }
-    assert_null(map);
-    assert_int_equal(shoal_open(path, 0, &f->map), 0);
-}
-
-/* -- Geometries that lie, with a checksum that is right ---------------------------------------------------------- */
-
-#define GEOMETRY_WORDS (sizeof(struct geometry) / 4)
-
-/* Fields that may hold anything of their kind: then a key may not be found, or a limit may be another one.
- * A capacity may be any that leads to the same table. */
-static bool may_be_any(size_t at)
-{
-    static const struct {
-        size_t from, to;
-    } fields[] = {
-        { offsetof(struct geometry, capacity), offsetof(struct geometry, groups_n) },
-        { offsetof(struct geometry, max_key_bytes), offsetof(struct geometry, features) + 4 },
-        { offsetof(struct geometry, created_ns), offsetof(struct geometry, entries_n) },
-        { offsetof(struct geometry, reserved), sizeof(struct geometry) },
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
-        if (at >= fields[i].from && at < fields[i].to)
-            return true;
-    return false;
-}
-
-static int use_all(struct frame *f, void *arg)
-{
-    (void)arg;
-    struct shoal *map;
-    struct shoal_iter *iter;
-    struct shoal_item item;
-    struct shoal_report report = SHOAL_REPORT_INIT;
-    struct shoal_stats stats = SHOAL_STATS_INIT;
-    char buf[16];
-    int rc = shoal_open(frame_path(f, "map"), 0, &map);
-    if (rc != 0)
-        return 0;
-    for (uint64_t i = 0; i < 30; i++) {
-        (void)shoal_get(map, &i, sizeof i, buf, sizeof buf, NULL);
-        (void)shoal_put(map, &i, sizeof i, "other", 5);
-        (void)shoal_delete(map, &i, sizeof i);
-    }
-    CHECK(shoal_iter_open(map, NULL, 0, &iter) == 0);
-    for (int i = 0; i < 100 && shoal_iter_next(iter, &item) != SHOAL_END; i++) {
-    }
-    shoal_iter_close(iter);
-    (void)shoal_check(map, &report);
-    CHECK(shoal_stats(map, &stats) == 0);
-    (void)shoal_reap(map, NULL);
-    shoal_close(map);
-    return 0;
-}
-
-static void try_geometry(struct frame *f, const struct geometry *lie, size_t at)
-{
-    struct shoal *map = NULL;
-    const char *path = frame_path(f, "map");
-    image_write_header(path, lie);
-    int rc = shoal_open(path, 0, &map);
-    if (rc == 0) {
-        shoal_close(map);
-        if (!may_be_any(at))
-            fail_msg("word at %zu of the geometry: a lie was believed", at);
-        in_child(f, use_all, NULL, "");
-        return;
-    }
-    if (rc != SHOAL_ECORRUPT && rc != SHOAL_EVERSION)
-        fail_msg("word at %zu of the geometry: %d, %s", at, rc, shoal_error_text());
-    assert_text_has(path);
-}
-
-static void geometries_that_lie(void **state)
-{
-    struct frame *f = *state;
-    struct geometry g;
-    make_file(f, &g);
-    for (size_t i = 0; i < GEOMETRY_WORDS; i++) {
-        uint32_t word;
-        memcpy(&word, (uint8_t *)&g + i * 4, 4);
-        const uint32_t lies[] = { 0, UINT32_MAX, word + 1, word - 1, word * 2, word / 2, word ^ 0x80000000u, word + 4096 };
-        for (size_t j = 0; j < sizeof lies / sizeof lies[0]; j++) {
-            struct geometry lie = g;
-            if (lies[j] == word)
-                continue;
-            memcpy((uint8_t *)&lie + i * 4, &lies[j], 4);
-            try_geometry(f, &lie, i * 4);
-        }
-    }
-    image_write_header(frame_path(f, "map"), &g);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -349,8 +237,6 @@ int main(void)
         FRAME_TEST(maps_of_other_users),
         FRAME_TEST(truncated_and_zeroed_maps),
         FRAME_TEST(other_versions_and_byte_orders),
-        FRAME_TEST(every_flipped_byte_of_the_geometry),
-        FRAME_TEST(geometries_that_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The commands load and dump on a whole text: JSON lines or, where the first byte is odd, TSV.  What load must do is
+ * told by the lines one by one: all records before the first line that is not valid, or does not fit, are stored, none
+ * behind it, and the message has that line's number.  What dump then writes loads into another map as the same.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "fuzz/guard.h"
+#include "fuzz/target.h"
+#include "fuzz/text.h"
+#include "record.h"
+#include "request.h"
+
+const char fuzz_target[] = "load";
+
+static char loaded[64], expected[64], reloaded[64], input[64];
+
+static void files_remove(void)
+{
+    (void)shoal_unlink(loaded);
+    (void)shoal_unlink(expected);
+    (void)shoal_unlink(reloaded);
+    (void)unlink(input);
+}
+
+static void names_make(void)
+{
+    long pid = (long)getpid();
+    (void)snprintf(loaded, sizeof loaded, "/dev/shm/shoal-fuzz-%ld-loaded", pid);
+    (void)snprintf(expected, sizeof expected, "/dev/shm/shoal-fuzz-%ld-expected", pid);
+    (void)snprintf(reloaded, sizeof reloaded, "/dev/shm/shoal-fuzz-%ld-reloaded", pid);
+    (void)snprintf(input, sizeof input, "/dev/shm/shoal-fuzz-%ld-input", pid);
+    (void)atexit(files_remove);
+}
+
+static struct shoal *map_make(const char *name)
+{
+    struct shoal_options options = SHOAL_OPTIONS_INIT;
+    struct shoal *map;
+    options.capacity = 64;
+    options.heap_bytes = 64 * 1024;
+    options.max_threads = 2;
+    (void)unlink(name);
+    hold(shoal_create(name, &options, &map) == 0, "%s", shoal_error_text());
+    return map;
+}
+
+static void input_write(const char *bytes, size_t n)
+{
+    FILE *out = fopen(input, "wb");
+    hold(out != NULL && fwrite(bytes, 1, n, out) == n && fclose(out) == 0, "%s", input);
+}
+
+/* A command with stdout and stderr caught. */
+static int command(int (*run)(int, char **), const char *const *words, struct text *out, struct text *err)
+{
+    char *argv[8];
+    int argc = 0;
+    for (; words[argc] != NULL; argc++)
+        argv[argc] = (char *)(uintptr_t)words[argc];
+    argv[argc] = NULL;
+    FILE *keep_out = stdout, *keep_err = stderr;
+    stdout = text_begin(out);
+    stderr = text_begin(err);
+    int status = run(argc, argv);
+    text_end(out);
+    text_end(err);
+    stdout = keep_out;
+    stderr = keep_err;
+    return status;
+}
+
+/* -- What load must do ---------------------------------------------------------------------------------- */
+
+struct outcome {
+    uint64_t line, records; /* the line that ends it, 0 = none */
+    bool is_valid;          /* that line: it is a record, which could not be stored */
+};
+
+/* Store one line.  False: it ends the load. */
+static bool line_store(struct shoal *map, bool tsv, const char *bytes, size_t n, struct outcome *o)
+{
+    struct record_read read;
+    struct shoal_how how = SHOAL_HOW_INIT;
+    char *line = text_copy(bytes, n, false);
+    o->is_valid = tsv ? record_read_tsv(line, n, &read) : record_read_json(line, n, &read);
+    how.type = read.record.type;
+    bool stored = o->is_valid && shoal_put_with(map, read.record.key, read.record.key_bytes, read.record.value,
+                                                read.record.value_bytes, &how, NULL) == 0;
+    record_read_end(&read);
+    free(line);
+    o->records += stored;
+    return stored;
+}
+
+static void load_by_hand(struct shoal *map, bool tsv, const char *bytes, size_t n, struct outcome *ret)
+{
+    *ret = (struct outcome){ 0 };
+    for (uint64_t line = 1; n > 0; line++) {
+        const char *end = memchr(bytes, '\n', n);
+        size_t length = end ? (size_t)(end - bytes) : n, used = end ? length + 1 : n;
+        if (length > 0 && !line_store(map, tsv, bytes, length, ret)) {
+            ret->line = line;
+            return;
+        }
+        bytes += used;
+        n -= used;
+    }
+}
+
+/* -- Comparing ---------------------------------------------------------------------------------------------- */
+
+static uint64_t keys_of(struct shoal *map)
+{
+    uint64_t n;
+    hold(shoal_count(map, SHOAL_EXACT, &n, NULL) == 0, "%s", shoal_error_text());
+    return n;
+}
+
+/* Every record of a is b's, byte for byte, and there are no others. */
+static void same_maps(const char *a_name, const char *b_name)
+{
+    struct shoal *a, *b;
+    struct shoal_iter *iter;
+    struct shoal_item item;
+    struct shoal_view view;
+    int rc;
+    hold(shoal_open(a_name, SHOAL_RDONLY, &a) == 0 && shoal_open(b_name, SHOAL_RDONLY, &b) == 0, "%s",
+         shoal_error_text());
+    hold(keys_of(a) == keys_of(b), "%" PRIu64 " keys, not %" PRIu64, keys_of(a), keys_of(b));
+    hold(shoal_iter_open(a, NULL, 0, &iter) == 0, "%s", shoal_error_text());
+    while ((rc = shoal_iter_next(iter, &item)) == 0) {
+        hold(shoal_view(b, item.key, item.key_bytes, &view) == 0, "a key of one map is not in the other");
+        hold(view.type == item.type && view.bytes == item.value_bytes &&
+                 memcmp(view.value, item.value, view.bytes) == 0,
+             "one key, two values");
+        shoal_view_end(&view);
+    }
+    hold(rc == SHOAL_END, "%s", shoal_error_text());
+    shoal_iter_close(iter);
+    shoal_close(a);
+    shoal_close(b);
+}
+
+static void judge(const struct outcome *o, int status, const struct text *out, const struct text *err)
+{
+    char want[100];
+    if (o->line == 0) {
+        (void)snprintf(want, sizeof want, "%" PRIu64 " records\n", o->records);
+        hold(status == EXIT_DONE && err->n == 0 && strcmp(out->bytes, want) == 0, "status %d: %s%s", status, out->bytes,
+             err->bytes);
+        return;
+    }
+    hold(status == (o->is_valid ? status : EXIT_USAGE) && status != EXIT_DONE, "line %" PRIu64 " ends with status %d",
+         o->line, status);
+    (void)snprintf(want, sizeof want, "-input: line %" PRIu64 ": ", o->line);
+    hold(strstr(err->bytes, want) != NULL, "no number of line %" PRIu64 ": %s", o->line, err->bytes);
+    (void)snprintf(want, sizeof want, "(%" PRIu64 " records before it are stored)", o->records);
+    hold(strstr(err->bytes, want) != NULL, "not %s: %s", want, err->bytes);
+    hold(text_is_harmless(err->bytes, err->n, true), "a terminal could obey the message");
+}
+
+static void dump_and_reload(bool tsv)
+{
+    const char *dump[] = { "shoal dump", tsv ? "--tsv" : "--json", loaded, NULL };
+    const char *load[] = { "shoal load", tsv ? "--tsv" : "--json", reloaded, input, NULL };
+    struct text out, err;
+    hold(command(command_dump, dump, &out, &err) == EXIT_DONE, "dump: %s", err.bytes);
+    input_write(out.bytes, out.n);
+    text_free(&out);
+    text_free(&err);
+    if (!tsv) /* the text of load's answer would be JSON */
+        load[1] = "--foreign";
+    shoal_close(map_make(reloaded));
+    hold(command(command_load, load, &out, &err) == EXIT_DONE, "load of a dump: %s", err.bytes);
+    text_free(&out);
+    text_free(&err);
+    same_maps(loaded, reloaded);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    struct outcome outcome;
+    struct text out, err;
+    if (n == 0)
+        return 0;
+    if (loaded[0] == '\0')
+        names_make();
+    guard_call("load and dump"); /* counted together */
+    bool tsv = data[0] % 2 != 0;
+    const char *load[] = { "shoal load", tsv ? "--tsv" : "--foreign", loaded, input, NULL };
+    struct shoal *by_hand = map_make(expected);
+    load_by_hand(by_hand, tsv, (const char *)data + 1, n - 1, &outcome);
+    shoal_close(by_hand);
+    shoal_close(map_make(loaded));
+    input_write((const char *)data + 1, n - 1);
+    int status = command(command_load, load, &out, &err);
+    judge(&outcome, status, &out, &err);
+    text_free(&out);
+    text_free(&err);
+    same_maps(expected, loaded);
+    dump_and_reload(tsv);
+    return 0;
+}
