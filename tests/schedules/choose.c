@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Decisions: the next way depth first, a way at random, a given way again.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/random.h"
+#include "schedules/explorer.h"
+
+/* -- Choosing ---------------------------------------------------------------------------------------------- */
+
+static uint32_t choose_replay(const struct option *of, uint32_t n)
+{
+    if (ex.replay_at == ex.replay_n || ex.replay[ex.replay_at].step != ex.step)
+        return 0;
+    const struct option *want = &ex.replay[ex.replay_at].option;
+    for (uint32_t i = 0; i < n; i++)
+        if (of[i].kind == want->kind && of[i].arg == want->arg) {
+            ex.replay_at++;
+            return i;
+        }
+    return 0;
+}
+
+static uint32_t choose_random(const struct option *of, uint32_t n)
+{
+    if (of[0].kind == 'r') /* somebody has to */
+        return (uint32_t)random_below(&ex.random, n);
+    ex.places++;
+    uint32_t changes = ex.limits.preemptions + ex.limits.kills + ex.limits.older;
+    if (random_below(&ex.random, ex.places_mean) >= changes)
+        return 0;
+    return 1 + (uint32_t)random_below(&ex.random, n - 1);
+}
+
+static uint32_t choose_next(uint32_t n)
+{
+    if (ex.depth < ex.nodes_n) {
+        const struct node *node = &ex.node[ex.depth++];
+        if (node->step != ex.step || node->n != n) {
+            explore_fail("schedules: an execution did not repeat itself: step %u with %u choices, was %u with %u",
+                         ex.step, n, node->step, node->n);
+            return 0;
+        }
+        return node->at;
+    }
+    if (ex.nodes_n == NODES_MAX) {
+        explore_fail("schedules: more than %u decisions", NODES_MAX);
+        return 0;
+    }
+    ex.node[ex.nodes_n++] = (struct node){ ex.step, (uint8_t)n, 0 };
+    ex.depth = ex.nodes_n;
+    return 0;
+}
+
+struct option choose(const struct option *of, uint32_t n)
+{
+    uint32_t i = 0;
+    if (ex.mode == EXPLORE_REPLAY)
+        i = choose_replay(of, n);
+    else if (n > 1)
+        i = ex.mode == EXPLORE_RANDOM ? choose_random(of, n) : choose_next(n);
+    if (n > 1)
+        explore_counts.decisions++;
+    if ((i > 0 || of[0].kind == 'r') && ex.taken_n < TAKEN_MAX)
+        ex.taken[ex.taken_n++] = (struct taken){ ex.step, of[i] };
+    if (ex.trace && (i > 0 || of[0].kind == 'r'))
+        printf("      -- %u%c%u\n", ex.step, of[i].kind, of[i].arg);
+    return of[i];
+}
+
+/* -- Ways -------------------------------------------------------------------------------------------------- */
+
+static void replay_parse(const char *string)
+{
+    ex.replay_n = 0;
+    for (const char *at = string; *at != '\0' && ex.replay_n < TAKEN_MAX;) {
+        unsigned step, arg;
+        char kind;
+        int used = 0;
+        if (sscanf(at, "%u%c%u%n", &step, &kind, &arg, &used) != 3)
+            break;
+        ex.replay[ex.replay_n++] = (struct taken){ step, { (uint8_t)kind, (uint8_t)arg } };
+        at += used;
+        at += *at == '.';
+    }
+}
+
+void explore_begin(enum explore_mode mode, const struct explore_limits *limits, uint64_t seed, const char *string)
+{
+    ex.mode = mode;
+    ex.limits = *limits;
+    ex.random = seed;
+    ex.nodes_n = 0;
+    ex.places_mean = 500;
+    if (mode == EXPLORE_REPLAY)
+        replay_parse(string);
+}
+
+void explore_save(FILE *to)
+{
+    (void)fprintf(to, "words %u", ex.ids_n);
+    for (uint32_t word = 0; word < WORLD_WORDS_MAX; word++)
+        if (ex.id[word] != NO_ID)
+            (void)fprintf(to, " %u", word);
+    (void)fprintf(to, "\nnodes %u", ex.nodes_n);
+    for (uint32_t i = 0; i < ex.nodes_n; i++)
+        (void)fprintf(to, " %u %u %u", ex.node[i].step, ex.node[i].n, ex.node[i].at);
+    (void)fprintf(to, "\n");
+}
+
+bool explore_load(FILE *from)
+{
+    uint32_t words_n, nodes_n;
+    if (fscanf(from, " words %u", &words_n) != 1 || words_n > WORLD_WORDS_MAX)
+        return false;
+    explore_forget();
+    for (uint32_t word; ex.ids_n < words_n; ex.id[word] = (uint16_t)ex.ids_n++)
+        if (fscanf(from, "%u", &word) != 1 || word >= WORLD_WORDS_MAX)
+            return false;
+    if (fscanf(from, " nodes %u", &nodes_n) != 1 || nodes_n > NODES_MAX)
+        return false;
+    for (ex.nodes_n = 0; ex.nodes_n < nodes_n; ex.nodes_n++) {
+        uint32_t step, n, at;
+        if (fscanf(from, "%u %u %u", &step, &n, &at) != 3 || n > OPTIONS_MAX || at >= n)
+            return false;
+        ex.node[ex.nodes_n] = (struct node){ step, (uint8_t)n, (uint8_t)at };
+    }
+    return true;
+}
+
+bool explore_next(void)
+{
+    if (ex.mode == EXPLORE_RANDOM)
+        return true;
+    if (ex.mode == EXPLORE_REPLAY)
+        return false;
+    if (ex.grown) { /* decisions were left out that are none to leave out */
+        ex.nodes_n = 0;
+        return true;
+    }
+    while (ex.nodes_n > 0) {
+        struct node *node = &ex.node[ex.nodes_n - 1];
+        if (++node->at < node->n)
+            return true;
+        ex.nodes_n--;
+    }
+    return false;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of the scheduler share: explore.c (who runs, executions), choose.c (decisions), access.c (the
+ * library's atomics).
+ */
+#ifndef SCHEDULES_EXPLORER_H
+#define SCHEDULES_EXPLORER_H
+
+#include "schedules/coroutine.h"
+#include "schedules/explore.h"
+#include "schedules/interpose.h"
+#include "schedules/world.h"
+
+#define OP_STEPS_MAX 50000u /* accesses of one operation; the longest, a reap, has some 3 000 */
+#define NODES_MAX 16384u
+#define OPTIONS_MAX 12u
+#define TAKEN_MAX 256u
+#define NO_ID UINT16_MAX
+
+struct option {
+    uint8_t kind, arg; /* the letter and the number of a decision string; 'c', 'n': the first choice */
+};
+
+/* A place where there was a choice, on the way that is being explored. */
+struct node {
+    uint32_t step;
+    uint8_t n, at; /* so many choices, this one now */
+};
+
+struct taken {
+    uint32_t step;
+    struct option option;
+};
+
+enum proc_state { PROC_IDLE, PROC_READY, PROC_DONE, PROC_DEAD };
+
+struct proc {
+    struct coroutine stack;
+    enum proc_state state;
+    bool asleep;     /* until somebody makes an access that conflicts with its next one */
+    bool asked;      /* somebody asked whether it lives since it went on last */
+    bool write;      /* its next access */
+    uint32_t word;
+    bool op_begun;   /* made an access that others can see */
+    uint32_t op_steps;
+    uint64_t began_at;
+};
+
+struct explorer {
+    enum explore_mode mode;
+    struct explore_limits limits;
+    explore_body *body;
+    struct coroutine main;
+    struct proc proc[EXPLORE_PROCS];
+    bool on, trace, grown;
+    uint32_t now, step, preemptions, kills, older;
+    uint64_t clock, random;
+    enum explore_end end;
+    /* depth first */
+    struct node node[NODES_MAX];
+    uint32_t nodes_n, depth;
+    /* at random */
+    uint32_t places, places_mean;
+    /* again */
+    struct taken replay[TAKEN_MAX];
+    uint32_t replay_n, replay_at;
+    /* this execution's decisions */
+    struct taken taken[TAKEN_MAX];
+    uint32_t taken_n;
+    char string[EXPLORE_STRING], failure[512];
+    /* which words two touch */
+    uint8_t readers[WORLD_WORDS_MAX], writers[WORLD_WORDS_MAX];
+    uint16_t id[WORLD_WORDS_MAX]; /* NO_ID: one process's alone */
+    uint32_t ids_n;
+};
+extern struct explorer ex;
+
+/* choose.c: one of these n, by the mode. */
+struct option choose(const struct option *of, uint32_t n);
+
+/* explore.c: the running process is about to make this access; others may run first, or it dies.
+ * holder: of the lock that is asked about, or WORLD_NOBODY. */
+void arrive(uint32_t word, bool write, int holder);
+/* access.c */
+void trace_access(const char *what, uint32_t word, uint64_t from, uint64_t to);
+
+#endif
