@@ -29,8 +29,10 @@
  *                  last, by its owner or its settler.  acquire: a scan of hazards leaves out what is not
  *                  attached; the settler looks again under the reap lock.
  *  [entries-used]  seq_cst: raised before the entry's first hazard; loaded before a scan of hazards.
- *  [wait-mask]     seq_cst: a waiter sets its bit, then re-reads the key; a writer swings the slot, then
- *                  loads the mask.  One of them sees the other.
+ *  [wait-mask]     seq_cst: a waiter sets its bit, then a full fence, then re-reads the key; a writer swings the
+ *                  slot, then loads the mask.  One of them sees the other.  The fence, because the re-read is
+ *                  get's, whose loads are acquire: without it they may return what they would have returned
+ *                  before the bit was set.
  *  [hint]          relaxed RMW or plain loads on bitmaps: they may lie; H decides.
  *
  * Relaxed is enough for payload words because every reader re-reads H behind an acquire fence
@@ -152,7 +154,7 @@ static inline void bump_relaxed_u64(shared_u64 *p, uint64_t by)
 #endif
 
 /* ThreadSanitizer does not model fences.  It needs none here: the words are atomic, so it reports no race on
- * them, and what a reader concludes from them it re-reads H for. */
+ * them, what a reader concludes from them it re-reads H for, and a waiter looks again every 100 ms. */
 #ifdef ATOMIC_TSAN
 #define ATOMIC_PAYLOAD_FENCE(order) ((void)0)
 #else
@@ -171,5 +173,8 @@ static inline void payload_store(shared_u64 *p, uint64_t v)
 static inline void payload_write_fence(void) { ATOMIC_PAYLOAD_FENCE(memory_order_release); }
 /* Between the last payload load and the re-reads that validate it. */
 static inline void payload_read_fence(void) { ATOMIC_PAYLOAD_FENCE(memory_order_acquire); }
+
+/* Between a waiter's bit and its look at the key. */
+static inline void wait_fence(void) { ATOMIC_PAYLOAD_FENCE(memory_order_seq_cst); }
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Sleeping until a key changes.
  *
- *   waiter   sets its bucket's bit, loads the bucket's word, re-reads the key, sleeps on the word
+ *   waiter   sets its bucket's bit, loads the bucket's word, full fence, re-reads the key, sleeps on the word
  *   writer   swings the slot, loads the mask; bit set: clears it, word + 1, wakes all
  * Either the waiter's re-read sees the new slot, or the writer's load sees the bit.  Who is woken for another
  * key of the bucket sets the bit again and sleeps on.  If the writer dies before it wakes, sleepers look
@@ -38,6 +38,7 @@ static inline const shared_u32 *wait_announce(const struct segment *s, uint64_t 
     uint32_t bucket = hash_bucket(hash);
     (void)fetch_or_u64(&s->header->wait_mask[bucket / 64], (uint64_t)1 << (bucket % 64)); /* [wait-mask] */
     *ret_seen = load_seq_u32(&s->wait[bucket]); /* [wait-mask] */
+    wait_fence();                               /* [wait-mask] */
     return &s->wait[bucket];
 }
 
