@@ -27,9 +27,9 @@ void explore_lock(uint32_t word, bool write)
     holder = world_lock_holder(word);
     if (holder >= 0 && (uint32_t)holder < EXPLORE_PROCS)
         ex.proc[holder].asked = true;
-    if (write)
+    if (ex.limits.older != 0 && write)
         older_store(ex.now, ex.id[word], memory_order_seq_cst, true, 0);
-    else
+    else if (ex.limits.older != 0)
         (void)older_load(ex.now, ex.id[word], memory_order_seq_cst, 0, 0);
     if (ex.trace)
         trace_access(write ? "lock" : "ask", word, (uint64_t)(int64_t)holder, (uint64_t)(int64_t)holder);
@@ -61,18 +61,35 @@ static void plain_store(volatile void *at, size_t bytes, uint64_t v)
     }
 }
 
+/* How old a value does the load return?  A process that lags sees the oldest that it may, of every word. */
+static uint32_t age_chosen(uint32_t most)
+{
+    struct proc *p = &ex.proc[ex.now];
+    if (p->lags > 0) {
+        p->lags--;
+        return most;
+    }
+    struct option o[OPTIONS_MAX] = { { 'n', 0 } };
+    uint32_t n = 1;
+    for (uint32_t age = 1; age <= most; age++)
+        o[n++] = (struct option){ 'o', (uint8_t)age };
+    o[n++] = (struct option){ 'l', (uint8_t)ex.now };
+    struct option pick = choose(o, n);
+    if (pick.kind == 'n')
+        return 0;
+    ex.older++;
+    if (pick.kind == 'l')
+        p->lags = LAG_LOADS;
+    return pick.kind == 'l' ? most : pick.arg;
+}
+
 static uint64_t load_chosen(uint32_t word, memory_order order, uint64_t newest)
 {
     uint16_t id = ex.id[word];
     if (ex.limits.older == 0 || id == NO_ID)
         return newest;
-    uint32_t older_most = ex.older < ex.limits.older || ex.mode == EXPLORE_REPLAY ? older_n(ex.now, id, order) : 0;
-    struct option o[OPTIONS_MAX] = { { 'n', 0 } };
-    uint32_t n = 1;
-    for (uint32_t age = 1; age <= older_most; age++)
-        o[n++] = (struct option){ 'o', (uint8_t)age };
-    uint32_t age = choose(o, n).arg;
-    ex.older += age > 0;
+    bool may = ex.older < ex.limits.older || ex.mode == EXPLORE_REPLAY || ex.proc[ex.now].lags > 0;
+    uint32_t most = may ? older_n(ex.now, id, order) : 0, age = most > 0 ? age_chosen(most) : 0;
     explore_counts.older += age > 0;
     return older_load(ex.now, id, order, age, newest);
 }
@@ -110,7 +127,8 @@ void schedule_store(volatile void *at, size_t bytes, uint64_t value, memory_orde
     plain_store(at, bytes, value);
 }
 
-bool schedule_cas(volatile void *at, size_t bytes, void *expected, uint64_t desired, memory_order order)
+bool schedule_cas(volatile void *at, size_t bytes, void *expected, uint64_t desired, memory_order order,
+                  memory_order failed)
 {
     uint32_t word = 0;
     bool on = world_word(at, &word) && ex.on, same;
@@ -122,7 +140,8 @@ bool schedule_cas(volatile void *at, size_t bytes, void *expected, uint64_t desi
         written(word, order, true, was, desired, "cas");
     if (on && !same) {
         if (ex.limits.older != 0 && ex.id[word] != NO_ID)
-            (void)older_load(ex.now, ex.id[word], memory_order_seq_cst, 0, was);
+            (void)older_load(ex.now, ex.id[word], failed, 0, was);
+        ex.proc[ex.now].lags = 0; /* it goes on with what is there now */
         if (ex.trace)
             trace_access("CAS", word, was, was);
     }

@@ -93,7 +93,8 @@ void explore_lock_lost(uint32_t word)
     uint32_t holder = (uint32_t)world_lock_holder(word);
     touch(holder, word, true);
     wake(word, true);
-    older_store(holder, ex.id[word], memory_order_seq_cst, true, 0);
+    if (ex.limits.older != 0)
+        older_store(holder, ex.id[word], memory_order_seq_cst, true, 0);
 }
 
 static void go_on(uint32_t proc)
@@ -101,6 +102,22 @@ static void go_on(uint32_t proc)
     struct coroutine *from = &ex.proc[ex.now].stack;
     ex.now = proc;
     coroutine_switch(from, &ex.proc[proc].stack);
+}
+
+/* Only sleepers are left. */
+static bool waiters_look(void)
+{
+    bool any = false;
+    for (uint32_t q = 0; q < EXPLORE_PROCS; q++) {
+        struct proc *p = &ex.proc[q];
+        if (p->state != PROC_WAITING || p->looked)
+            continue;
+        if (ex.kills == 0 && ex.failure[0] == '\0')
+            (void)snprintf(ex.failure, sizeof ex.failure, "B: process %u sleeps, and who should wake it has ended", q);
+        p->looked = any = ex.kills > 0;
+        p->state = any ? PROC_READY : PROC_WAITING;
+    }
+    return any;
 }
 
 /* Nobody runs: who does?  True: ex.now was set. */
@@ -119,8 +136,10 @@ static bool pick_free(void)
             if (ex.proc[q].state == PROC_READY && matters && may_kill(q))
                 o[n++] = (struct option){ 'x', (uint8_t)q };
         }
+        if (n == 0 && ready == 0 && waiters_look())
+            continue;
         if (n == 0) {
-            ex.end = ready > 0 ? EXPLORE_PRUNED : EXPLORE_ENDED;
+            ex.end = ready > 0 ? EXPLORE_PRUNED : ex.failure[0] != '\0' ? EXPLORE_FAILED : EXPLORE_ENDED;
             return false;
         }
         struct option pick = choose(o, n);
@@ -133,14 +152,14 @@ static bool pick_free(void)
     }
 }
 
-/* The one that runs has ended, or died. */
+/* The one that runs has ended, or died, or sleeps. */
 static void leave(void)
 {
     struct coroutine *from = &ex.proc[ex.now].stack;
-    if (pick_free())
-        coroutine_switch(from, &ex.proc[ex.now].stack);
-    else
+    if (!pick_free())
         coroutine_switch(from, &ex.main);
+    else if (from != &ex.proc[ex.now].stack) /* a sleeper that looks may be the only one left */
+        coroutine_switch(from, &ex.proc[ex.now].stack);
 }
 
 /* -- Arriving at an access --------------------------------------------------------------------------------- */
@@ -216,13 +235,43 @@ void arrive(uint32_t word, bool write, int holder)
     }
 }
 
+/* The kernel looks at the word and puts the caller to sleep in one step. */
+void explore_futex_wait(const volatile void *at, uint32_t seen)
+{
+    uint32_t word;
+    if (!ex.on || !world_word(at, &word))
+        return;
+    arrive(word, false, WORLD_NOBODY);
+    if (ex.limits.older != 0)
+        (void)older_load(ex.now, ex.id[word], memory_order_seq_cst, 0, 0);
+    if (*(const volatile uint32_t *)at != seen)
+        return;
+    if (ex.trace)
+        trace_access("sleep", word, seen, seen);
+    ex.proc[ex.now].state = PROC_WAITING;
+    leave();
+}
+
+void explore_futex_wake(const volatile void *at)
+{
+    uint32_t word;
+    if (!ex.on || !world_word(at, &word))
+        return;
+    arrive(word, true, WORLD_NOBODY);
+    for (uint32_t q = 0; q < EXPLORE_PROCS; q++)
+        if (ex.proc[q].state == PROC_WAITING && ex.proc[q].word == word)
+            ex.proc[q].state = PROC_READY;
+    if (ex.trace)
+        trace_access("wake", word, 0, 0);
+}
+
 /* -- Operations -------------------------------------------------------------------------------------------- */
 
 void explore_op_begin(void)
 {
     struct proc *p = &ex.proc[ex.now];
     p->op_begun = false;
-    p->op_steps = 0;
+    p->op_steps = p->lags = 0;
     p->began_at = explore_clock(); /* at the latest: until it touches what others do */
 }
 
@@ -272,8 +321,8 @@ static void once_reset(void)
         struct proc *p = &ex.proc[i];
         coroutine_make(&p->stack, stacks[i], proc_main);
         p->state = ex.limits.starts >> i & 1 ? PROC_READY : PROC_IDLE;
-        p->asleep = p->asked = p->op_begun = false;
-        p->op_steps = 0;
+        p->asleep = p->asked = p->looked = p->op_begun = false;
+        p->op_steps = p->lags = 0;
     }
     if (ex.limits.older != 0)
         older_reset(ex.ids_n + 64); /* words learnt meanwhile */

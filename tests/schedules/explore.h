@@ -20,6 +20,7 @@
  *   12s1  at step 12 process 1 goes on instead     12k0  process 0, which was to make it, dies
  *   12x1  process 1 dies meanwhile                 12r2  the last one has ended; process 2 goes on
  *   12o1  the load returns the value that is 1 older than the newest
+ *   12l1  process 1 lags: this load and the next ones return the oldest values that they may
  */
 #ifndef SCHEDULES_EXPLORE_H
 #define SCHEDULES_EXPLORE_H
@@ -81,5 +82,9 @@ __attribute__((format(printf, 1, 2))) void explore_fail(const char *format, ...)
 /* For the world. */
 void explore_lock(uint32_t word, bool write);
 void explore_lock_lost(uint32_t word);
+/* A process sleeps until somebody wakes the word's sleepers.  Once nobody else has anything to do, it looks by
+ * itself where somebody has died; where nobody has, nothing may depend on that: it is a failure. */
+void explore_futex_wait(const volatile void *at, uint32_t seen);
+void explore_futex_wake(const volatile void *at);
 
 #endif

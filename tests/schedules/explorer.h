@@ -13,8 +13,9 @@
 
 #define OP_STEPS_MAX 50000u /* accesses of one operation; the longest, a reap, has some 3 000 */
 #define NODES_MAX 16384u
-#define OPTIONS_MAX 12u
+#define OPTIONS_MAX 12u /* OLDER_MOST and two more */
 #define TAKEN_MAX 256u
+#define LAG_LOADS 64u /* no loop of the library waits for a value that long */
 #define NO_ID UINT16_MAX
 
 struct option {
@@ -32,17 +33,19 @@ struct taken {
     struct option option;
 };
 
-enum proc_state { PROC_IDLE, PROC_READY, PROC_DONE, PROC_DEAD };
+enum proc_state { PROC_IDLE, PROC_READY, PROC_WAITING, PROC_DONE, PROC_DEAD };
 
 struct proc {
     struct coroutine stack;
     enum proc_state state;
     bool asleep;     /* until somebody makes an access that conflicts with its next one */
+    bool looked;     /* has looked by itself, because a death may have cost it the wake */
     bool asked;      /* somebody asked whether it lives since it went on last */
     bool write;      /* its next access */
     uint32_t word;
     bool op_begun;   /* made an access that others can see */
     uint32_t op_steps;
+    uint32_t lags;   /* so many loads more return the oldest value that they may */
     uint64_t began_at;
 };
 

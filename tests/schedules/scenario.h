@@ -25,6 +25,8 @@ struct scenario {
     uint32_t value_bytes;
     uint32_t kills;    /* so many at least: the scenario is about them */
     uint32_t killable; /* bit per process, where not all are */
+    bool keys_go;      /* keys are deleted while somebody walks */
+    bool may_be_full;  /* SHOAL_EFULL is an answer */
     uint32_t apart;    /* bit per process that is not attached at the beginning */
 };
 
