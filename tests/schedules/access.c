@@ -25,8 +25,11 @@ void explore_lock(uint32_t word, bool write)
     int holder = world_lock_holder(word);
     arrive(word, write, holder);
     holder = world_lock_holder(word);
-    if (holder >= 0 && (uint32_t)holder < EXPLORE_PROCS)
+    if (holder >= 0 && (uint32_t)holder < EXPLORE_PROCS) {
         ex.proc[holder].asked = true;
+        if (ex.kills < ex.limits.kills)
+            choose_met_all((uint32_t)holder);
+    }
     if (ex.limits.older != 0 && write)
         older_store(ex.now, ex.id[word], memory_order_seq_cst, true, 0);
     else if (ex.limits.older != 0)

@@ -49,7 +49,7 @@ static uint32_t choose_next(uint32_t n)
         explore_fail("schedules: more than %u decisions", NODES_MAX);
         return 0;
     }
-    ex.node[ex.nodes_n++] = (struct node){ ex.step, (uint8_t)n, 0 };
+    ex.node[ex.nodes_n++] = (struct node){ .step = ex.step, .n = (uint8_t)n };
     ex.depth = ex.nodes_n;
     return 0;
 }
@@ -68,6 +68,47 @@ struct option choose(const struct option *of, uint32_t n)
     if (ex.trace && (i > 0 || of[0].kind == 'r'))
         printf("      -- %u%c%u\n", ex.step, of[i].kind, of[i].arg);
     return of[i];
+}
+
+/* -- Switches that lead nowhere new ------------------------------------------------------------------------ */
+
+void choose_watch(uint32_t id, uint32_t proc, bool write, uint32_t switches)
+{
+    struct node *node = &ex.node[ex.depth - 1];
+    node->switches = (uint8_t)switches;
+    node->write = write;
+    node->proc = (uint8_t)proc;
+    if (node->met || node->at != 0)
+        return;
+    node->next = ex.watched[id];
+    ex.watched[id] = (uint16_t)(ex.depth - 1);
+}
+
+void choose_met(uint32_t id, uint32_t proc, bool write)
+{
+    for (uint16_t *at = &ex.watched[id]; *at != NO_NODE;) {
+        struct node *node = &ex.node[*at];
+        node->met = node->proc != proc && (write || node->write);
+        if (node->met)
+            *at = node->next;
+        else
+            at = &node->next;
+    }
+}
+
+void choose_met_last(uint32_t proc)
+{
+    for (uint32_t i = ex.depth; i-- > 0;)
+        if (ex.node[i].proc == proc && ex.node[i].switches > 0) {
+            ex.node[i].met = true;
+            return;
+        }
+}
+
+void choose_met_all(uint32_t proc)
+{
+    for (uint32_t i = 0; i < ex.depth; i++)
+        ex.node[i].met |= ex.node[i].proc == proc; /* stays in its list: no harm */
 }
 
 /* -- Ways -------------------------------------------------------------------------------------------------- */
@@ -106,7 +147,8 @@ void explore_save(FILE *to)
             (void)fprintf(to, " %u", word);
     (void)fprintf(to, "\nnodes %u", ex.nodes_n);
     for (uint32_t i = 0; i < ex.nodes_n; i++)
-        (void)fprintf(to, " %u %u %u", ex.node[i].step, ex.node[i].n, ex.node[i].at);
+        (void)fprintf(to, " %u %u %u %u %u", ex.node[i].step, ex.node[i].n, ex.node[i].at, ex.node[i].switches,
+                      ex.node[i].met);
     (void)fprintf(to, "\n");
 }
 
@@ -122,10 +164,11 @@ bool explore_load(FILE *from)
     if (fscanf(from, " nodes %u", &nodes_n) != 1 || nodes_n > NODES_MAX)
         return false;
     for (ex.nodes_n = 0; ex.nodes_n < nodes_n; ex.nodes_n++) {
-        uint32_t step, n, at;
-        if (fscanf(from, "%u %u %u", &step, &n, &at) != 3 || n > OPTIONS_MAX || at >= n)
+        uint32_t step, n, at, switches, met;
+        if (fscanf(from, "%u %u %u %u %u", &step, &n, &at, &switches, &met) != 5 || n > OPTIONS_MAX || at >= n)
             return false;
-        ex.node[ex.nodes_n] = (struct node){ step, (uint8_t)n, (uint8_t)at };
+        ex.node[ex.nodes_n] = (struct node){ .step = step, .n = (uint8_t)n, .at = (uint8_t)at,
+                                             .switches = (uint8_t)switches, .met = met != 0 };
     }
     return true;
 }
@@ -142,6 +185,8 @@ bool explore_next(void)
     }
     while (ex.nodes_n > 0) {
         struct node *node = &ex.node[ex.nodes_n - 1];
+        if (node->at == 0 && !node->met)
+            node->at = node->switches;
         if (++node->at < node->n)
             return true;
         ex.nodes_n--;

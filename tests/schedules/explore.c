@@ -53,8 +53,11 @@ const char *explore_string(void)
 
 /* -- Going on ---------------------------------------------------------------------------------------------- */
 
-static void wake(uint32_t word, bool write)
+/* An access by `proc`; or what a death does to a word. */
+static void wake(uint32_t proc, uint32_t word, bool write)
 {
+    if (ex.mode == EXPLORE_ALL)
+        choose_met(ex.id[word], proc, write);
     for (uint32_t q = 0; q < EXPLORE_PROCS; q++)
         if (ex.proc[q].asleep && ex.proc[q].word == word && (write || ex.proc[q].write))
             ex.proc[q].asleep = false;
@@ -79,6 +82,7 @@ static bool may_kill(uint32_t proc)
 
 static void die(uint32_t proc)
 {
+    choose_met_all(proc);
     ex.kills++;
     explore_counts.kills++;
     ex.proc[proc].state = PROC_DEAD;
@@ -92,7 +96,7 @@ void explore_lock_lost(uint32_t word)
         return;
     uint32_t holder = (uint32_t)world_lock_holder(word);
     touch(holder, word, true);
-    wake(word, true);
+    wake(EXPLORE_PROCS, word, true);
     if (ex.limits.older != 0)
         older_store(holder, ex.id[word], memory_order_seq_cst, true, 0);
 }
@@ -182,12 +186,15 @@ static void decide(struct proc *p, bool shared, bool write, int holder)
         if ((again || (shared && ex.preemptions < ex.limits.preemptions)) && q != me &&
             ex.proc[q].state == PROC_READY && !ex.proc[q].asleep)
             o[n++] = (struct option){ 's', (uint8_t)q };
+    uint32_t switches = n - 1;
     if (write && may_kill(me))
         o[n++] = (struct option){ 'k', (uint8_t)me };
     if (holder >= 0 && (uint32_t)holder < EXPLORE_PROCS && (uint32_t)holder != me &&
         ex.proc[holder].state == PROC_READY && may_kill((uint32_t)holder))
         o[n++] = (struct option){ 'x', (uint8_t)holder };
     struct option pick = choose(o, n);
+    if (switches > 0 && ex.mode == EXPLORE_ALL)
+        choose_watch(ex.id[p->word], me, write, switches);
     switch (pick.kind) {
     case 's':
         ex.preemptions++;
@@ -226,7 +233,7 @@ void arrive(uint32_t word, bool write, int holder)
         ex.mode == EXPLORE_REPLAY)
         decide(p, shared, write, holder);
     if (shared)
-        wake(word, write);
+        wake(ex.now, word, write);
     if (shared && !p->op_begun) {
         p->op_begun = true;
         p->began_at = explore_clock();
@@ -284,8 +291,10 @@ uint64_t explore_op_end(uint64_t *ret_began)
     if (!p->op_begun)
         p->began_at = explore_clock();
     p->op_begun = false; /* whoever dies now had finished */
-    if (ex.limits.older != 0)
+    if (ex.limits.older != 0) {
+        choose_met_last(ex.now);
         older_op_ended(ex.now);
+    }
     if (p->op_steps > explore_counts.op_steps_max)
         explore_counts.op_steps_max = p->op_steps;
     *ret_began = p->began_at;
@@ -315,6 +324,7 @@ static void once_reset(void)
     ex.step = ex.preemptions = ex.kills = ex.older = ex.depth = ex.places = ex.taken_n = ex.replay_at = 0;
     ex.clock = 0;
     ex.grown = false;
+    memset(ex.watched, 0xff, sizeof ex.watched[0] * (ex.ids_n + 64)); /* and words learnt meanwhile */
     ex.failure[0] = '\0';
     ex.end = EXPLORE_ENDED;
     for (uint32_t i = 0; i < EXPLORE_PROCS; i++) {

@@ -11,6 +11,8 @@
  * Left out, because another way of deciding leads to the same:
  *   a preemption before a word that no other process touches: the same as before the next one.  Which words are
  *     touched by two is learnt; when one is learnt, exploring a bound begins again
+ *   a preemption before an access that nobody else conflicts with, in all ways that go on from it without a
+ *     preemption there: what the others do does not depend on it, so their part of it comes at a later preemption
  *   who was preempted before an access sleeps until somebody makes one that conflicts with it (sleep sets):
  *     had it made its access first, nothing would differ, and the preemption could come later.  An execution that
  *     comes to a place where everybody sleeps is given up: `pruned`, not counted as an execution

@@ -25,8 +25,15 @@ struct option {
 /* A place where there was a choice, on the way that is being explored. */
 struct node {
     uint32_t step;
-    uint8_t n, at; /* so many choices, this one now */
+    uint8_t n, at;    /* so many choices, this one now */
+    uint8_t switches; /* so many of them, behind the first, let somebody else go on */
+    bool met;         /* ways with the first choice have been seen in which others conflict with the access */
+    /* that access, in this execution */
+    bool write;
+    uint8_t proc;
+    uint16_t next; /* in the list of watched nodes with its word; NO_NODE */
 };
+#define NO_NODE UINT16_MAX
 
 struct taken {
     uint32_t step;
@@ -62,6 +69,7 @@ struct explorer {
     /* depth first */
     struct node node[NODES_MAX];
     uint32_t nodes_n, depth;
+    uint16_t watched[WORLD_WORDS_MAX]; /* by a word's id: the first of its nodes that nobody has met yet */
     /* at random */
     uint32_t places, places_mean;
     /* again */
@@ -80,6 +88,15 @@ extern struct explorer ex;
 
 /* choose.c: one of these n, by the mode. */
 struct option choose(const struct option *of, uint32_t n);
+
+/* The node of the last choice made depth first: watch whether anybody but `proc` conflicts with this access. */
+void choose_watch(uint32_t id, uint32_t proc, bool write, uint32_t switches);
+/* An access by `proc`, or by nobody who is running. */
+void choose_met(uint32_t id, uint32_t proc, bool write);
+/* Its operation ends: others that begin one behind it know what it did, as if they had met its last access. */
+void choose_met_last(uint32_t proc);
+/* Somebody asked whether `proc` lives, or it died: a death may be told from its accesses' order. */
+void choose_met_all(uint32_t proc);
 
 /* explore.c: the running process is about to make this access; others may run first, or it dies.
  * holder: of the lock that is asked about, or WORLD_NOBODY. */
