@@ -27,9 +27,11 @@ static uint32_t choose_random(const struct option *of, uint32_t n)
 {
     if (of[0].kind == 'r') /* somebody has to */
         return (uint32_t)random_below(&ex.random, n);
-    ex.places++;
-    uint32_t changes = ex.limits.preemptions + ex.limits.kills + ex.limits.older;
-    if (random_below(&ex.random, ex.places_mean) >= changes)
+    bool is_load = of[0].kind == 'n';
+    struct draw *draw = &ex.draw[is_load ? DRAW_OLDER : DRAW_SWITCH];
+    uint32_t changes = is_load ? ex.limits.older : ex.limits.preemptions + ex.limits.kills;
+    draw->places++;
+    if (random_below(&ex.random, draw->mean) >= changes)
         return 0;
     return 1 + (uint32_t)random_below(&ex.random, n - 1);
 }
@@ -86,9 +88,11 @@ void choose_watch(uint32_t id, uint32_t proc, bool write, uint32_t switches)
 
 void choose_met(uint32_t id, uint32_t proc, bool write)
 {
+    if (id == NO_ID)
+        return;
     for (uint16_t *at = &ex.watched[id]; *at != NO_NODE;) {
         struct node *node = &ex.node[*at];
-        node->met = node->proc != proc && (write || node->write);
+        node->met |= node->proc != proc && (write || node->write);
         if (node->met)
             *at = node->next;
         else
@@ -134,7 +138,8 @@ void explore_begin(enum explore_mode mode, const struct explore_limits *limits, 
     ex.limits = *limits;
     ex.random = seed;
     ex.nodes_n = 0;
-    ex.places_mean = 500;
+    for (uint32_t i = 0; i < DRAWS_N; i++)
+        ex.draw[i] = (struct draw){ 0, 500 };
     if (mode == EXPLORE_REPLAY)
         replay_parse(string);
 }

@@ -321,8 +321,10 @@ void explore_forget(void)
 
 static void once_reset(void)
 {
-    ex.step = ex.preemptions = ex.kills = ex.older = ex.depth = ex.places = ex.taken_n = ex.replay_at = 0;
+    ex.step = ex.preemptions = ex.kills = ex.older = ex.depth = ex.taken_n = ex.replay_at = 0;
     ex.clock = 0;
+    for (uint32_t i = 0; i < DRAWS_N; i++)
+        ex.draw[i].places = 0;
     ex.grown = false;
     memset(ex.watched, 0xff, sizeof ex.watched[0] * (ex.ids_n + 64)); /* and words learnt meanwhile */
     ex.failure[0] = '\0';
@@ -347,8 +349,9 @@ enum explore_end explore_once(explore_body *body)
         coroutine_switch(&ex.main, &ex.proc[ex.now].stack);
     ex.on = false;
     explore_counts.shared_words = ex.ids_n;
-    if (ex.mode == EXPLORE_RANDOM)
-        ex.places_mean = ex.places > 0 ? (7 * ex.places_mean + ex.places) / 8 + 1 : ex.places_mean;
+    for (uint32_t i = 0; i < DRAWS_N; i++)
+        if (ex.draw[i].places > 0)
+            ex.draw[i].mean = (7 * ex.draw[i].mean + ex.draw[i].places) / 8 + 1;
     if (ex.end == EXPLORE_PRUNED)
         explore_counts.pruned++;
     else

@@ -40,6 +40,12 @@ struct taken {
     struct option option;
 };
 
+/* At random: so many places to decide in this execution, and in the ones before. */
+struct draw {
+    uint32_t places, mean;
+};
+enum { DRAW_SWITCH, DRAW_OLDER, DRAWS_N }; /* few loads have an older value to return: drawn by themselves */
+
 enum proc_state { PROC_IDLE, PROC_READY, PROC_WAITING, PROC_DONE, PROC_DEAD };
 
 struct proc {
@@ -71,7 +77,7 @@ struct explorer {
     uint32_t nodes_n, depth;
     uint16_t watched[WORLD_WORDS_MAX]; /* by a word's id: the first of its nodes that nobody has met yet */
     /* at random */
-    uint32_t places, places_mean;
+    struct draw draw[DRAWS_N];
     /* again */
     struct taken replay[TAKEN_MAX];
     uint32_t replay_n, replay_at;
