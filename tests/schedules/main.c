@@ -41,7 +41,8 @@ struct pass {
 /* Ascending, so that the whole of a small space comes before a part of a larger one. */
 static const struct pass quick_passes[] = {
     { EXPLORE_ALL, 0, 1, 0, 100 }, { EXPLORE_ALL, 1, 0, 0, 30 }, { EXPLORE_ALL, 1, 0, 2, 30 },
-    { EXPLORE_ALL, 2, 0, 0, 30 },  { EXPLORE_ALL, 1, 1, 0, 20 }, { EXPLORE_ALL, 3, 0, 0, 20 },
+    { EXPLORE_ALL, 2, 0, 0, 30 },  { EXPLORE_ALL, 2, 0, 1, 40 }, { EXPLORE_ALL, 1, 1, 0, 20 },
+    { EXPLORE_ALL, 3, 0, 0, 20 },
     { EXPLORE_RANDOM, 3, 2, 2, 100 },
 };
 static const struct pass long_passes[] = {

@@ -12,7 +12,6 @@
 #include "table/read.h"
 
 #define KEY_BYTES 8u
-#define FILL_MOST 40u
 #define VALUE_MOST 4000u
 /* Of a value 0 or 4: another class than the others', over several old block headers, which look FREE or SEALED
  * to who does not know that. */
@@ -130,9 +129,11 @@ static int key_op(uint32_t member, struct event *e)
 static int fill(uint32_t member, uint64_t n)
 {
     const uint32_t bytes = stage.scenario->value_bytes;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && i < FILL_MOST; i++) {
         int code = shoal_put(&world.member[member].handle, stage.key[KEYS_N + WORLD_MEMBERS + i], KEY_BYTES,
                              value_of(member, 1, bytes), bytes);
+        if (code == SHOAL_EFULL && n > FILL_MOST)
+            return 0;
         if (code != 0)
             return code;
     }
@@ -369,6 +370,20 @@ static void judge_walks_filling(void)
                              stage.walked[p].n[KEYS_N + WORLD_MEMBERS + i]);
 }
 
+/* H: a put that found the heap full began when every record deleted before had been somebody else's to use. */
+static void judge_full(const struct event *full)
+{
+    uint32_t freed = 0, others = 0;
+    for (uint32_t p = 0; p < WORLD_PROCS; p++)
+        for (uint32_t i = 0; i < stage.events_n[p]; i++) {
+            const struct event *e = &stage.events[p][i];
+            freed += e->op.kind == OP_UNFILL && e->ended != 0 && e->ended < full->began;
+            others += e != full && e->op.kind == OP_PUT;
+        }
+    if (freed > others)
+        explore_fail("H: full, and %u records were deleted before", freed);
+}
+
 static void judge_key(uint32_t key)
 {
     struct event events[HISTORY_MOST];
@@ -380,6 +395,8 @@ static void judge_key(uint32_t key)
                 continue;
             if (e.ended == 0)
                 e.began = explore_op_began(p);
+            else if (e.code == SHOAL_EFULL)
+                judge_full(&stage.events[p][i]);
             events[n++] = e;
         }
     struct key_state now = key_now(key);

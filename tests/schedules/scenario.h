@@ -11,6 +11,7 @@
 
 #define OPS_EACH 2u
 #define SETUP_MOST 12u
+#define FILL_MOST 40u
 
 enum key_name { KEY_A, KEY_B, KEY_C, KEY_D, KEYS_N, KEY_WARM = KEYS_N /* one per member from here on */ };
 

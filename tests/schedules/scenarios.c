@@ -26,11 +26,13 @@
 #define EVACUATE { OP_EVACUATE, 0, 1 }
 #define FLUSH { OP_FLUSH, 0, 1 }
 #define FILL(n) { OP_FILL, 0, n }
+#define FILL_ALL { OP_FILL, 0, FILL_MOST + 1 }
 #define UNFILL(i) { OP_UNFILL, 0, i }
 #define WRAP { OP_WRAP, 0, 1 }
 
 #define SMALL 232u /* 16 blocks in a span */
 #define LARGE 488u /* 8 */
+#define HALF 2000u /* 2 */
 
 const struct scenario scenarios[] = {
     { .name = "insert_insert", .about = "two insert one key, one reads it", .value_bytes = SMALL,
@@ -133,6 +135,15 @@ const struct scenario scenarios[] = {
       .ops = { { WAIT(A, 0) }, { PUT(A, 1) }, { ADD(A, 2) } } },
     { .name = "wait_two", .about = "two wait for one change", .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) } },
       .ops = { { WAIT(A, 9) }, { WAIT(A, 9) }, { PUT(A, 1) } } },
+    { .name = "full_adopt", .about = "the heap is full; one deletes, one puts, one sweeps", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 1, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { UNFILL(0) }, { SWEEP } } },
+    { .name = "full_rivals", .about = "two want what one deletes in a full heap", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 2, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { PUT(B, 2) }, { UNFILL(0) } } },
+    { .name = "full_update", .about = "replacing in a full heap, beside a reader", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 0, PUT(A, 9) }, { 0, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { GET(A), GET(A) }, { UNFILL(0) } } },
     { .name = "check", .about = "every invariant is looked at while others write", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) } },
       .ops = { { PUT(A, 1) }, { DELETE(A) }, { CHECK } } },
