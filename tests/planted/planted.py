@@ -3,13 +3,16 @@
 """Does each suite have teeth?  Every mutant of mutants.toml changes one line of the library, and the suite that it
 names must fail with it, and pass without.
 
-    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--list]
+    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--others] [--list]
 
 --each: N of each area, drawn by the seed, instead of all.
+--others: each mutant that has `only` is shown to every catcher of every other suite, too.
 
   caught    NAME by SUITE in S s
   SURVIVED  NAME: nobody noticed
   named     NAME: equivalent, and why it can be
+  ONLY      NAME: SUITE notices, and so many catchers of other suites do not
+  ALSO      NAME by CATCHER: SUITE is not the only one
 
 The last line says how many; exit status 1 if one survived, did not apply or did not build.
 """
@@ -122,6 +125,22 @@ def try_mutant(tree, build, catchers, mutant):
         path.write_text(original)
 
 
+def suite_of(catcher):
+    return catcher["target"].split("/")[1]
+
+
+def try_others(tree, build, catchers, mutant):
+    """True: no catcher of another suite than the one that `only` names notices."""
+    others = sorted(n for n, c in catchers.items() if suite_of(c) != mutant["only"])
+    for name in others:
+        noticed, text = try_mutant(tree, build, catchers, dict(mutant, caught_by=name))
+        if noticed or text.startswith("LOST"):
+            say(f"ALSO      {mutant['name']} by {name}: {text}")
+            return False
+    say(f"ONLY      {mutant['name']}: {mutant['only']} notices, {len(others)} catchers of other suites do not")
+    return True
+
+
 def drawn(mutants, each, seed):
     """So many of each area, in the order of the file."""
     draw, chosen = random.Random(seed), set()
@@ -149,6 +168,7 @@ def main():
     parser.add_argument("--each", type=int)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--others", action="store_true")
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args()
     catchers, mutants = load(asked.source)
@@ -170,6 +190,8 @@ def main():
     caught, areas = 0, collections.Counter()
     for mutant in live:
         done, text = try_mutant(tree, build, catchers, mutant)
+        if asked.others and "only" in mutant:
+            done &= try_others(tree, build, catchers, mutant)
         caught += done
         areas[mutant["area"]] += done
         say(text)
