@@ -6,7 +6,8 @@
  *   schedules                                  the quick one: every scenario, each of the passes below
  *   schedules --long                           4 000 000 of each scenario: up to 3 preemptions, deaths, older values
  *   schedules --scenario NAME ...              these only
- *   schedules --executions N                   so many of each scenario in all (quick: 36 000)
+ *   schedules --executions N                   so many of each scenario in all (quick: 36 000, or fewer where
+ *                                              they are long)
  *   schedules --bound N --kills N --older N    one pass depth first with these limits, until the space is whole
  *                                              or --executions are done; with --state FILE it goes on later
  *   schedules --random N --seed N              N of each scenario at random, bound 3, two deaths, two older values
@@ -27,6 +28,7 @@
 #include "schedules/scenario.h"
 
 #define QUICK_EXECUTIONS 36000u
+#define QUICK_ACCESSES 30000000u /* of a scenario; 50 ns each */
 #define LONG_EXECUTIONS 4000000u
 #define LEARNING 2000u /* executions at random, to learn which words are touched by two */
 #define ASKED_MOST 32u
@@ -54,7 +56,7 @@ static const struct pass long_passes[] = {
 struct asked {
     const char *scenario[ASKED_MOST];
     uint32_t scenarios_n;
-    uint64_t executions, random, seed;
+    uint64_t executions, accesses, random, seed;
     struct pass one; /* mode ALL with limits of the command line */
     bool has_one, is_long;
     const char *replay, *state, *results;
@@ -147,16 +149,36 @@ static void state_save(const char *path, const char *name, const struct explore_
     (void)fclose(file);
 }
 
+/* What a scenario has used up, or may. */
+struct budget {
+    uint64_t executions, accesses;
+};
+
+static struct budget used_now(void) { return (struct budget){ explore_counts.executions, explore_counts.steps }; }
+
+static uint64_t share_of(uint64_t most, uint64_t used, uint32_t percent)
+{
+    uint64_t left = most > used ? most - used : 0;
+    return left > NO_LIMIT / 200 ? left : left * percent / 100;
+}
+
+static bool is_within(const struct budget *from, const struct budget *most)
+{
+    struct budget now = used_now();
+    return now.executions - from->executions < most->executions && now.accesses - from->accesses < most->accesses;
+}
+
 /* True: the whole space. */
-static bool pass_run(const struct scenario *scenario, const struct pass *pass, uint64_t most, uint64_t seed,
+static bool pass_run(const struct scenario *scenario, const struct pass *pass, struct budget most, uint64_t seed,
                      const char *state, bool *ret_failed)
 {
     struct explore_limits limits = limits_of(scenario, pass);
     bool more = true;
     explore_begin(pass->mode, &limits, seed, NULL);
     uint64_t before = state_load(state, scenario->name, &limits);
-    uint64_t began = explore_counts.executions, pruned = explore_counts.pruned;
-    while (more && !stop && explore_counts.executions - began < most) {
+    struct budget from = used_now();
+    uint64_t began = from.executions, pruned = explore_counts.pruned;
+    while (more && !stop && is_within(&from, &most)) {
         if (!one(scenario)) {
             *ret_failed = true;
             return false;
@@ -196,7 +218,7 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
         passes = asked->has_one ? &asked->one : &random;
         passes_n = 1;
     }
-    uint64_t began = explore_counts.executions, most = asked->random != 0 ? asked->random : asked->executions;
+    struct budget began = used_now(), most = { asked->random != 0 ? asked->random : asked->executions, asked->accesses };
     struct timespec from, to;
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     total.now = scenario->name;
@@ -205,13 +227,15 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
     printf("%s: %s\n", scenario->name, scenario->about);
     bool failed = !learn(scenario, asked->seed);
     for (uint32_t i = 0; i < passes_n && !failed && !stop; i++) {
-        uint64_t done = explore_counts.executions - began, left = most > done ? most - done : 0;
-        uint64_t share = left > NO_LIMIT / 200 ? left : left * passes[i].share / 100;
+        struct budget now = used_now(), share = {
+            share_of(most.executions, now.executions - began.executions, passes[i].share),
+            share_of(most.accesses, now.accesses - began.accesses, passes[i].share),
+        };
         total.whole += pass_run(scenario, &passes[i], share, asked->seed, asked->state, &failed);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &to);
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    uint64_t n = explore_counts.executions - began;
+    uint64_t n = explore_counts.executions - began.executions;
     printf("    %llu executions in %.1f s, %u words touched by two, at most %u accesses in one operation\n",
            (unsigned long long)n, seconds, explore_counts.shared_words, explore_counts.op_steps_max);
 }
@@ -342,6 +366,8 @@ int main(int argc, char **argv)
 {
     struct asked asked = { .seed = 1, .one = { EXPLORE_ALL, 0, 0, 0, 100 } };
     ask(&asked, argc, argv);
+    bool is_quick = asked.executions == 0 && asked.random == 0 && !asked.has_one && !asked.is_long;
+    asked.accesses = is_quick ? QUICK_ACCESSES : NO_LIMIT;
     if (asked.executions == 0)
         asked.executions = asked.has_one ? NO_LIMIT : asked.is_long ? LONG_EXECUTIONS : QUICK_EXECUTIONS;
     if (asked.state != NULL && (asked.scenarios_n != 1 || !asked.has_one)) {

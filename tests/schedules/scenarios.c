@@ -114,7 +114,7 @@ const struct scenario scenarios[] = {
       .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { DELETE_IF(A, 9) }, { DELETE(A), PUT(A, 1) } } },
     { .name = "attach_tag", .about = "who has just attached takes, beside a scan of all hazards",
-      .value_bytes = SMALL, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
+      .value_bytes = LARGE, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { ATTACH, TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
     { .name = "sweep_reuse", .about = "a span is emptied and cut up anew under a sweep", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
