@@ -85,7 +85,7 @@ def fails(build, catcher):
     process = subprocess.Popen(in_private(command), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=build,
                                start_new_session=True)
     try:
-        process.communicate(timeout=SECONDS)
+        process.communicate(timeout=catcher.get("seconds", SECONDS))
         how = None if process.returncode == 0 else f"status {process.returncode}"
     except subprocess.TimeoutExpired:
         how = "it hangs"
@@ -132,8 +132,9 @@ def suite_of(catcher):
 def try_others(tree, build, catchers, mutant):
     """True: no catcher of another suite than the one that `only` names notices."""
     others = sorted(n for n, c in catchers.items() if suite_of(c) != mutant["only"])
+    patient = {n: dict(catchers[n], seconds=10 * SECONDS) for n in others}  # a slow machine is no catcher
     for name in others:
-        noticed, text = try_mutant(tree, build, catchers, dict(mutant, caught_by=name))
+        noticed, text = try_mutant(tree, build, patient, dict(mutant, caught_by=name))
         if noticed or text.startswith("LOST"):
             say(f"ALSO      {mutant['name']} by {name}: {text}")
             return False

@@ -265,10 +265,15 @@ static int replay(const struct asked *asked)
 static void summary(const struct asked *asked, char *to, size_t bytes)
 {
     const struct explore_counts *c = &explore_counts;
+    char what[128];
+    (void)snprintf(what, sizeof what, "%u scenarios", total.scenarios);
+    if (asked->has_one && total.scenarios == 1)
+        (void)snprintf(what, sizeof what, "%s bound %u, deaths %u, older %u, %s", total.now, asked->one.preemptions,
+                       asked->one.kills, asked->one.older, total.whole > 0 ? "whole with this" : "a part");
     (void)snprintf(to, bytes,
-                   "%u scenarios, %llu executions, %llu pruned, %llu whole spaces, %llu decisions, %llu accesses, "
+                   "%s, %llu executions, %llu pruned, %llu whole spaces, %llu decisions, %llu accesses, "
                    "%llu preemptions, %llu deaths, %llu older values, seed %llu",
-                   total.scenarios, (unsigned long long)c->executions, (unsigned long long)c->pruned,
+                   what, (unsigned long long)c->executions, (unsigned long long)c->pruned,
                    (unsigned long long)total.whole, (unsigned long long)c->decisions, (unsigned long long)c->steps,
                    (unsigned long long)c->preempted, (unsigned long long)c->kills, (unsigned long long)c->older,
                    (unsigned long long)asked->seed);
