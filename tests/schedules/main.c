@@ -28,7 +28,7 @@
 #include "schedules/scenario.h"
 
 #define QUICK_EXECUTIONS 36000u
-#define QUICK_ACCESSES 30000000u /* of a scenario; 50 ns each */
+#define QUICK_ACCESSES 24000000u /* of a scenario; 50 ns each */
 #define LONG_EXECUTIONS 4000000u
 #define LEARNING 2000u /* executions at random, to learn which words are touched by two */
 #define ASKED_MOST 32u
