@@ -31,5 +31,5 @@ for name in $names; do
         fi
         round=$((round + 1))
     done
-    echo "$name: $([ -e "$state.whole" ] && grep ' all ' "$state.whole" || grep ' all ' "$state.out")"
+    echo "$name: $([ -e "$state.whole" ] && grep '^    all' "$state.whole" || grep '^    all' "$state.out")"
 done
