@@ -3,12 +3,15 @@
 """Does each suite have teeth?  Every mutant of mutants.toml changes one line of the library, and the suite that it
 names must fail with it, and pass without.
 
-    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--list]
+    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--others] [--list]
 
 --each: N of each area, drawn by the seed, instead of all.
+--others: each mutant that has `only` is shown to every catcher of every other suite, too.
 
   caught    NAME by SUITE in S s
   SURVIVED  NAME: nobody noticed
+  ONLY      NAME: SUITE notices, and so many catchers of other suites do not
+  ALSO      NAME by CATCHER: SUITE is not the only one
   named     NAME: equivalent, and why it can be
 
 The last line says how many; exit status 1 if one survived, did not apply or did not build.
@@ -29,6 +32,7 @@ import tomllib
 SECONDS = 300      # for a catcher without a mutant
 TIMES = 5          # one that takes so many times as long as without has noticed something: it hangs
 SECONDS_LEAST = 10
+PATIENCE = 3       # times that, where nothing is to be noticed: a slow machine is no catcher
 COPIED = ("src", "include", "tests", "meson.build", "meson_options.txt")
 
 
@@ -125,6 +129,22 @@ def try_mutant(tree, build, catchers, mutant, seconds):
         path.write_text(original)
 
 
+def suite_of(catcher):
+    return catcher["target"].split("/")[1]
+
+
+def try_others(tree, build, catchers, mutant, seconds):
+    """True: no catcher of another suite than the one that `only` names notices."""
+    others = sorted(n for n, c in catchers.items() if suite_of(c) != mutant["only"])
+    for name in others:
+        noticed, text = try_mutant(tree, build, catchers, dict(mutant, caught_by=name), PATIENCE * seconds[name])
+        if noticed or text.startswith("LOST"):
+            say(f"ALSO      {mutant['name']} by {name}: {text}")
+            return False
+    say(f"ONLY      {mutant['name']}: {mutant['only']} notices, {len(others)} catchers of other suites do not")
+    return True
+
+
 def drawn(mutants, each, seed):
     """So many of each area, in the order of the file."""
     draw, chosen = random.Random(seed), set()
@@ -155,6 +175,7 @@ def main():
     parser.add_argument("--each", type=int)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--others", action="store_true")
     parser.add_argument("--list", action="store_true")
     asked = parser.parse_args()
     catchers, mutants = load(asked.source)
@@ -171,12 +192,15 @@ def main():
     if asked.each:
         say(f"seed {asked.seed}: {asked.each} of each area")
         live = drawn(live, asked.each, asked.seed)
-    seconds = check_catchers(build, catchers, {m["caught_by"] for m in live})
+    used = set(catchers) if asked.others else {m["caught_by"] for m in live}
+    seconds = check_catchers(build, catchers, used)
     if seconds is None:
         return 1
     caught, areas = 0, collections.Counter()
     for mutant in live:
         done, text = try_mutant(tree, build, catchers, mutant, seconds[mutant["caught_by"]])
+        if asked.others and "only" in mutant:
+            done &= try_others(tree, build, catchers, mutant, seconds)
         caught += done
         areas[mutant["area"]] += done
         say(text)

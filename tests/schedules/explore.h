@@ -11,6 +11,8 @@
  * Left out, because another way of deciding leads to the same:
  *   a preemption before a word that no other process touches: the same as before the next one.  Which words are
  *     touched by two is learnt; when one is learnt, exploring a bound begins again
+ *   a preemption before an access that nobody else conflicts with, in all ways that go on from it without a
+ *     preemption there: what the others do does not depend on it, so their part of it comes at a later preemption
  *   who was preempted before an access sleeps until somebody makes one that conflicts with it (sleep sets):
  *     had it made its access first, nothing would differ, and the preemption could come later.  An execution that
  *     comes to a place where everybody sleeps is given up: `pruned`, not counted as an execution
@@ -20,6 +22,7 @@
  *   12s1  at step 12 process 1 goes on instead     12k0  process 0, which was to make it, dies
  *   12x1  process 1 dies meanwhile                 12r2  the last one has ended; process 2 goes on
  *   12o1  the load returns the value that is 1 older than the newest
+ *   12l1  process 1 lags: this load and the next ones return the oldest values that they may
  */
 #ifndef SCHEDULES_EXPLORE_H
 #define SCHEDULES_EXPLORE_H
@@ -81,5 +84,9 @@ __attribute__((format(printf, 1, 2))) void explore_fail(const char *format, ...)
 /* For the world. */
 void explore_lock(uint32_t word, bool write);
 void explore_lock_lost(uint32_t word);
+/* A process sleeps until somebody wakes the word's sleepers.  Once nobody else has anything to do, it looks by
+ * itself where somebody has died; where nobody has, nothing may depend on that: it is a failure. */
+void explore_futex_wait(const volatile void *at, uint32_t seen);
+void explore_futex_wake(const volatile void *at);
 
 #endif

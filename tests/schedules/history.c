@@ -19,6 +19,8 @@ static bool apply(const struct event *e, struct key_state *k)
 {
     const struct key_state was = *k;
     bool told = e->ended != 0;
+    if (told && e->code == SHOAL_EFULL) /* it changes nothing */
+        return true;
     switch (e->op.kind) {
     case OP_PUT:
         *k = (struct key_state){ true, e->op.value };
@@ -35,6 +37,12 @@ static bool apply(const struct event *e, struct key_state *k)
         return answers(e, was.present, SHOAL_MISSING) && (!told || !was.present || e->got == was.value);
     case OP_GET:
         return answers(e, was.present, SHOAL_MISSING) && (!told || !was.present || e->got == was.value);
+    case OP_DELETE_IF:
+        if (was.present && was.value == e->op.value)
+            *k = (struct key_state){ false, 0 };
+        return !told || e->code == (!was.present ? SHOAL_MISSING : was.value == e->op.value ? 0 : SHOAL_CHANGED);
+    case OP_WAIT:
+        return !told || (e->code == 0 && (e->op.value == 0 ? was.present : !was.present || was.value != e->op.value));
     case OP_INCR:
         *k = (struct key_state){ true, (was.present ? was.value : 0) + e->op.value };
         return answers(e, true, 0) && (!told || e->got == k->value);

@@ -12,9 +12,14 @@
 
 enum op_kind {
     OP_NONE,
-    OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET, OP_INCR, /* of a key */
-    OP_REAP, OP_SWEEP, OP_CHECK, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH,
-    OP_FILL, /* `value` keys of key A's home */
+    /* Of a key: */
+    OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET,
+    OP_DELETE_IF, /* it has the version that it began with; value: what it held then */
+    OP_WAIT, /* until that version is another; value: the same, 0 = it was absent */
+    OP_INCR,
+    OP_WALK, /* over all keys: a get of each */
+    OP_REAP, OP_SWEEP, OP_CHECK, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH, OP_RECLAIM,
+    OP_FILL, /* `value` keys of key A's home; more than FILL_MOST: until the heap is full */
     OP_UNFILL, /* delete filling key number `value` */
     OP_WRAP /* the member's next record gets the tag that A's record has now: tags have 13 bits */
 };

@@ -16,7 +16,8 @@ enum schedule_rmw { SCHEDULE_ADD, SCHEDULE_OR, SCHEDULE_AND, SCHEDULE_SWAP };
 
 uint64_t schedule_load(const volatile void *at, size_t bytes, memory_order order);
 void schedule_store(volatile void *at, size_t bytes, uint64_t value, memory_order order);
-bool schedule_cas(volatile void *at, size_t bytes, void *expected, uint64_t desired, memory_order order);
+bool schedule_cas(volatile void *at, size_t bytes, void *expected, uint64_t desired, memory_order order,
+                  memory_order failed);
 uint64_t schedule_rmw(volatile void *at, size_t bytes, enum schedule_rmw op, uint64_t value, memory_order order);
 void schedule_fence(memory_order order);
 
@@ -35,7 +36,7 @@ void schedule_fence(memory_order order);
     ((SCHEDULE_TYPE(p))schedule_load((const volatile void *)(p), sizeof *(p), order))
 #define atomic_store_explicit(p, v, order) schedule_store((volatile void *)(p), sizeof *(p), (uint64_t)(v), order)
 #define atomic_compare_exchange_strong_explicit(p, expected, desired, order, failed) \
-    ((void)(failed), schedule_cas((volatile void *)(p), sizeof *(p), expected, (uint64_t)(desired), order))
+    schedule_cas((volatile void *)(p), sizeof *(p), expected, (uint64_t)(desired), order, failed)
 #define SCHEDULE_RMW(p, op, v, order) \
     ((SCHEDULE_TYPE(p))schedule_rmw((volatile void *)(p), sizeof *(p), op, (uint64_t)(v), order))
 #define atomic_exchange_explicit(p, v, order) SCHEDULE_RMW(p, SCHEDULE_SWAP, v, order)

@@ -6,7 +6,8 @@
  *   schedules                                  the quick one: every scenario, each of the passes below
  *   schedules --long                           4 000 000 of each scenario: up to 3 preemptions, deaths, older values
  *   schedules --scenario NAME ...              these only
- *   schedules --executions N                   so many of each scenario in all (quick: 36 000)
+ *   schedules --executions N                   so many of each scenario in all (quick: 36 000, or fewer where
+ *                                              they are long)
  *   schedules --bound N --kills N --older N    one pass depth first with these limits, until the space is whole
  *                                              or --executions are done; with --state FILE it goes on later
  *   schedules --random N --seed N              N of each scenario at random, bound 3, two deaths, two older values
@@ -27,6 +28,7 @@
 #include "schedules/scenario.h"
 
 #define QUICK_EXECUTIONS 36000u
+#define QUICK_ACCESSES 24000000u /* of a scenario; 50 ns each */
 #define LONG_EXECUTIONS 4000000u
 #define LEARNING 2000u /* executions at random, to learn which words are touched by two */
 #define ASKED_MOST 32u
@@ -41,7 +43,8 @@ struct pass {
 /* Ascending, so that the whole of a small space comes before a part of a larger one. */
 static const struct pass quick_passes[] = {
     { EXPLORE_ALL, 0, 1, 0, 100 }, { EXPLORE_ALL, 1, 0, 0, 30 }, { EXPLORE_ALL, 1, 0, 2, 30 },
-    { EXPLORE_ALL, 2, 0, 0, 30 },  { EXPLORE_ALL, 1, 1, 0, 20 }, { EXPLORE_ALL, 3, 0, 0, 20 },
+    { EXPLORE_ALL, 2, 0, 0, 30 },  { EXPLORE_ALL, 2, 0, 1, 40 }, { EXPLORE_ALL, 1, 1, 0, 20 },
+    { EXPLORE_ALL, 3, 0, 0, 20 },
     { EXPLORE_RANDOM, 3, 2, 2, 100 },
 };
 static const struct pass long_passes[] = {
@@ -53,7 +56,7 @@ static const struct pass long_passes[] = {
 struct asked {
     const char *scenario[ASKED_MOST];
     uint32_t scenarios_n;
-    uint64_t executions, random, seed;
+    uint64_t executions, accesses, random, seed;
     struct pass one; /* mode ALL with limits of the command line */
     bool has_one, is_long;
     const char *replay, *state, *results;
@@ -146,16 +149,36 @@ static void state_save(const char *path, const char *name, const struct explore_
     (void)fclose(file);
 }
 
+/* What a scenario has used up, or may. */
+struct budget {
+    uint64_t executions, accesses;
+};
+
+static struct budget used_now(void) { return (struct budget){ explore_counts.executions, explore_counts.steps }; }
+
+static uint64_t share_of(uint64_t most, uint64_t used, uint32_t percent)
+{
+    uint64_t left = most > used ? most - used : 0;
+    return left > NO_LIMIT / 200 ? left : left * percent / 100;
+}
+
+static bool is_within(const struct budget *from, const struct budget *most)
+{
+    struct budget now = used_now();
+    return now.executions - from->executions < most->executions && now.accesses - from->accesses < most->accesses;
+}
+
 /* True: the whole space. */
-static bool pass_run(const struct scenario *scenario, const struct pass *pass, uint64_t most, uint64_t seed,
+static bool pass_run(const struct scenario *scenario, const struct pass *pass, struct budget most, uint64_t seed,
                      const char *state, bool *ret_failed)
 {
     struct explore_limits limits = limits_of(scenario, pass);
     bool more = true;
     explore_begin(pass->mode, &limits, seed, NULL);
     uint64_t before = state_load(state, scenario->name, &limits);
-    uint64_t began = explore_counts.executions, pruned = explore_counts.pruned;
-    while (more && !stop && explore_counts.executions - began < most) {
+    struct budget from = used_now();
+    uint64_t began = from.executions, pruned = explore_counts.pruned;
+    while (more && !stop && is_within(&from, &most)) {
         if (!one(scenario)) {
             *ret_failed = true;
             return false;
@@ -195,7 +218,7 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
         passes = asked->has_one ? &asked->one : &random;
         passes_n = 1;
     }
-    uint64_t began = explore_counts.executions, most = asked->random != 0 ? asked->random : asked->executions;
+    struct budget began = used_now(), most = { asked->random != 0 ? asked->random : asked->executions, asked->accesses };
     struct timespec from, to;
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     total.now = scenario->name;
@@ -204,13 +227,15 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
     printf("%s: %s\n", scenario->name, scenario->about);
     bool failed = !learn(scenario, asked->seed);
     for (uint32_t i = 0; i < passes_n && !failed && !stop; i++) {
-        uint64_t done = explore_counts.executions - began, left = most > done ? most - done : 0;
-        uint64_t share = left > NO_LIMIT / 200 ? left : left * passes[i].share / 100;
+        struct budget now = used_now(), share = {
+            share_of(most.executions, now.executions - began.executions, passes[i].share),
+            share_of(most.accesses, now.accesses - began.accesses, passes[i].share),
+        };
         total.whole += pass_run(scenario, &passes[i], share, asked->seed, asked->state, &failed);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &to);
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
-    uint64_t n = explore_counts.executions - began;
+    uint64_t n = explore_counts.executions - began.executions;
     printf("    %llu executions in %.1f s, %u words touched by two, at most %u accesses in one operation\n",
            (unsigned long long)n, seconds, explore_counts.shared_words, explore_counts.op_steps_max);
 }
@@ -240,10 +265,15 @@ static int replay(const struct asked *asked)
 static void summary(const struct asked *asked, char *to, size_t bytes)
 {
     const struct explore_counts *c = &explore_counts;
+    char what[128];
+    (void)snprintf(what, sizeof what, "%u scenarios", total.scenarios);
+    if (asked->has_one && total.scenarios == 1)
+        (void)snprintf(what, sizeof what, "%s bound %u, deaths %u, older %u, %s", total.now, asked->one.preemptions,
+                       asked->one.kills, asked->one.older, total.whole > 0 ? "whole with this" : "a part");
     (void)snprintf(to, bytes,
-                   "%u scenarios, %llu executions, %llu pruned, %llu whole spaces, %llu decisions, %llu accesses, "
+                   "%s, %llu executions, %llu pruned, %llu whole spaces, %llu decisions, %llu accesses, "
                    "%llu preemptions, %llu deaths, %llu older values, seed %llu",
-                   total.scenarios, (unsigned long long)c->executions, (unsigned long long)c->pruned,
+                   what, (unsigned long long)c->executions, (unsigned long long)c->pruned,
                    (unsigned long long)total.whole, (unsigned long long)c->decisions, (unsigned long long)c->steps,
                    (unsigned long long)c->preempted, (unsigned long long)c->kills, (unsigned long long)c->older,
                    (unsigned long long)asked->seed);
@@ -341,6 +371,8 @@ int main(int argc, char **argv)
 {
     struct asked asked = { .seed = 1, .one = { EXPLORE_ALL, 0, 0, 0, 100 } };
     ask(&asked, argc, argv);
+    bool is_quick = asked.executions == 0 && asked.random == 0 && !asked.has_one && !asked.is_long;
+    asked.accesses = is_quick ? QUICK_ACCESSES : NO_LIMIT;
     if (asked.executions == 0)
         asked.executions = asked.has_one ? NO_LIMIT : asked.is_long ? LONG_EXECUTIONS : QUICK_EXECUTIONS;
     if (asked.state != NULL && (asked.scenarios_n != 1 || !asked.has_one)) {

@@ -21,7 +21,8 @@ struct history {
 static struct older {
     struct history history[OLDER_WORDS];
     struct view now[PROCS], acquired[PROCS], released[PROCS];
-    struct view told; /* by who has ended an operation */
+    struct view told;   /* by who has ended an operation */
+    struct view seq;    /* the last seq_cst store to each word, and what seq_cst fences made known */
     struct view view[VIEWS]; /* 0: empty */
     uint32_t views_n, words_n;
 } older;
@@ -54,6 +55,7 @@ void older_reset(uint32_t words_n)
     }
     older.views_n = 1;
     memset(older.told.of, 0, older.words_n * sizeof older.told.of[0]);
+    memset(older.seq.of, 0, older.words_n * sizeof older.seq.of[0]);
     for (uint32_t p = 0; p < PROCS; p++) {
         memset(older.now[p].of, 0, older.words_n * sizeof older.now[p].of[0]);
         memset(older.acquired[p].of, 0, older.words_n * sizeof older.now[p].of[0]);
@@ -63,10 +65,13 @@ void older_reset(uint32_t words_n)
 
 uint32_t older_n(uint32_t proc, uint32_t id, memory_order order)
 {
-    if (id >= older.words_n || order == memory_order_seq_cst)
+    if (id >= older.words_n)
         return 0;
     const struct history *h = &older.history[id];
-    uint32_t n = h->n - older.now[proc].of[id];
+    uint32_t known = older.now[proc].of[id];
+    if (order == memory_order_seq_cst && older.seq.of[id] > known)
+        known = older.seq.of[id];
+    uint32_t n = h->n - known;
     uint32_t most = OLDER_MOST < VALUES - 1 ? OLDER_MOST : VALUES - 1;
     return n < most ? n : most;
 }
@@ -95,6 +100,8 @@ void older_store(uint32_t proc, uint32_t id, memory_order order, bool rmw, uint6
     struct view *carried = &older.view[older.views_n];
     h->n++;
     older.now[proc].of[id] = (uint16_t)h->n;
+    if (order == memory_order_seq_cst)
+        older.seq.of[id] = (uint16_t)h->n;
     view_copy(carried, releases(order) ? &older.now[proc] : &older.released[proc]);
     carried->of[id] = (uint16_t)h->n;
     if (rmw)
@@ -106,6 +113,10 @@ void older_fence(uint32_t proc, memory_order order)
 {
     if (acquires(order))
         view_join(&older.now[proc], &older.acquired[proc]);
+    if (order == memory_order_seq_cst) {
+        view_join(&older.now[proc], &older.seq);
+        view_copy(&older.seq, &older.now[proc]);
+    }
     if (releases(order))
         view_copy(&older.released[proc], &older.now[proc]);
 }

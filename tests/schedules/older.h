@@ -5,8 +5,13 @@
  * the storer's view (a relaxed one that of its last release fence, an RMW also that of what it replaced), an
  * acquire load takes it over (a relaxed one at the next acquire fence).
  *
- * Fewer values than C11 allows: RMWs and seq_cst loads see the newest; a load never returns a value that is
- * stored later.
+ * seq_cst: the order in which the accesses are made is C11's order S.  A seq_cst load sees the last seq_cst
+ * store to its word or what was stored behind it: a store of another order it need not see, unless its process
+ * knows of it.  So a store that should be seq_cst and is not can be missed by a load that is, and the other way
+ * round.  A seq_cst fence makes what is known before it seq_cst, and what was seq_cst before it known.
+ *
+ * Fewer values than C11 allows: a failed CAS sees the newest; a load never returns a value that is stored later;
+ * a word's values are ordered as their stores were made.
  */
 #ifndef SCHEDULES_OLDER_H
 #define SCHEDULES_OLDER_H

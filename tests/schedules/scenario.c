@@ -12,18 +12,29 @@
 #include "table/read.h"
 
 #define KEY_BYTES 8u
-#define FILL_MOST 16u
 #define VALUE_MOST 4000u
-#define ZEROS_BYTES 1000u /* of a value 0: another class than the others', over several old block headers */
+/* Of a value 0 or 4: another class than the others', over several old block headers, which look FREE or SEALED
+ * to who does not know that. */
+#define FAKED_BYTES 1000u
 #define CAPACITY 14u
 #define KEYS_ALL (KEYS_N + WORLD_MEMBERS + FILL_MOST)
+
+/* What a walk returned. */
+struct walked {
+    bool done;
+    uint64_t began, ended;
+    uint32_t n[KEYS_ALL];
+    uint64_t value[KEYS_N]; /* the last one */
+};
 
 /* A scenario that is under way. */
 static struct stage {
     const struct scenario *scenario;
     char key[KEYS_ALL][KEY_BYTES];
     struct key_state began[KEYS_N];
+    uint64_t version_of_a;
     uint32_t span_of_a;
+    struct walked walked[WORLD_PROCS];
     struct event events[WORLD_PROCS][OPS_EACH];
     uint32_t events_n[WORLD_PROCS]; /* begun */
 } stage;
@@ -85,7 +96,8 @@ static int key_op(uint32_t member, struct event *e)
 {
     struct shoal *map = &world.member[member].handle;
     const char *key = stage.key[e->op.key];
-    uint32_t bytes = e->op.value == 0 ? ZEROS_BYTES : stage.scenario->value_bytes;
+    bool faked = e->op.value == BLOCK_FREE || e->op.value == BLOCK_SEALED;
+    uint32_t bytes = faked ? FAKED_BYTES : stage.scenario->value_bytes;
     uint64_t words[VALUE_MOST / 8];
     size_t got = 0;
     int64_t sum = 0;
@@ -97,6 +109,10 @@ static int key_op(uint32_t member, struct event *e)
         return shoal_add(map, key, KEY_BYTES, value_of(member, e->op.value, bytes), bytes);
     case OP_DELETE:
         return shoal_delete(map, key, KEY_BYTES);
+    case OP_DELETE_IF:
+        return shoal_delete_if(map, key, KEY_BYTES, stage.version_of_a);
+    case OP_WAIT:
+        return shoal_wait(map, key, KEY_BYTES, stage.version_of_a, -1, NULL);
     case OP_INCR:
         code = shoal_incr(map, key, KEY_BYTES, (int64_t)e->op.value, &sum);
         e->got = (uint64_t)sum;
@@ -113,9 +129,11 @@ static int key_op(uint32_t member, struct event *e)
 static int fill(uint32_t member, uint64_t n)
 {
     const uint32_t bytes = stage.scenario->value_bytes;
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && i < FILL_MOST; i++) {
         int code = shoal_put(&world.member[member].handle, stage.key[KEYS_N + WORLD_MEMBERS + i], KEY_BYTES,
                              value_of(member, 1, bytes), bytes);
+        if (code == SHOAL_EFULL && n > FILL_MOST)
+            return 0;
         if (code != 0)
             return code;
     }
@@ -145,6 +163,33 @@ static int wrap(struct attachment *a)
     return 0;
 }
 
+static void walk_item(struct walked *w, const struct shoal_item *item)
+{
+    struct event e = { .got = 0 };
+    for (uint32_t i = 0; i < KEYS_ALL; i++)
+        if (item->key_bytes == KEY_BYTES && memcmp(item->key, stage.key[i], KEY_BYTES) == 0) {
+            got_value(&e, item->value, item->value_bytes);
+            w->n[i]++;
+            if (i < KEYS_N)
+                w->value[i] = e.got;
+            return;
+        }
+    explore_fail("A: the walk returned a key of %u bytes that nobody put", (unsigned)item->key_bytes);
+}
+
+static int walk(uint32_t member)
+{
+    struct walked *w = &stage.walked[member];
+    struct shoal_iter *it = NULL;
+    struct shoal_item item;
+    int code = shoal_iter_open(&world.member[member].handle, NULL, 0, &it);
+    *w = (struct walked){ .done = false };
+    while (code == 0 && (code = shoal_iter_next(it, &item)) == 0)
+        walk_item(w, &item);
+    shoal_iter_close(it);
+    return code == SHOAL_END ? 0 : code;
+}
+
 static int op_run(uint32_t member, struct event *e)
 {
     struct member *m = &world.member[member];
@@ -168,6 +213,11 @@ static int op_run(uint32_t member, struct event *e)
         return 0;
     case OP_WRAP:
         return wrap(m->a);
+    case OP_RECLAIM:
+        retire_reclaim(m->a);
+        return 0;
+    case OP_WALK:
+        return walk(member);
     case OP_FLUSH:
         heap_flush_caches(m->a);
         return 0;
@@ -178,6 +228,13 @@ static int op_run(uint32_t member, struct event *e)
     default:
         return key_op(member, e);
     }
+}
+
+static void walk_ended(uint32_t proc, const struct event *e)
+{
+    stage.walked[proc].began = e->began;
+    stage.walked[proc].ended = e->ended;
+    stage.walked[proc].done = true;
 }
 
 void scenario_body(uint32_t proc)
@@ -191,7 +248,9 @@ void scenario_body(uint32_t proc)
         explore_op_begin();
         e->code = op_run(proc, e);
         e->ended = explore_op_end(&e->began);
-        if (e->code < 0)
+        if (e->op.kind == OP_WALK)
+            walk_ended(proc, e);
+        if (e->code < 0 && !(e->code == SHOAL_EFULL && stage.scenario->may_be_full))
             explore_fail("operation %u of process %u answered %d: %s", i, proc, e->code, shoal_error_text());
     }
 }
@@ -254,6 +313,8 @@ void scenario_make(const struct scenario *scenario)
     }
     for (uint32_t i = 0; i < KEYS_N; i++)
         stage.began[i] = key_now(i);
+    stage.version_of_a = 0;
+    (void)shoal_getv(&world.member[WORLD_CHECKER].handle, stage.key[KEY_A], KEY_BYTES, NULL, 0, NULL, &stage.version_of_a);
     stage.span_of_a = span_of(KEY_A);
     world_keep();
 }
@@ -270,14 +331,63 @@ void scenario_reset(void)
 {
     world_restore();
     memset(stage.events_n, 0, sizeof stage.events_n);
+    for (uint32_t i = 0; i < WORLD_PROCS; i++)
+        stage.walked[i].done = false;
 }
 
 /* -- Judging ------------------------------------------------------------------------------------------------------ */
 
+/* A key that was present during the whole walk is returned exactly once: so where it was not returned, it was
+ * absent at some time, and where it was, it had that value at some time. */
+static uint32_t judge_walks(uint32_t key, struct event *events)
+{
+    uint32_t n = 0;
+    for (uint32_t p = 0; p < WORLD_PROCS; p++) {
+        const struct walked *w = &stage.walked[p];
+        if (!w->done)
+            continue;
+        bool found = w->n[key] > 0;
+        events[n++] = (struct event){ { OP_GET, key, 1 }, w->began, w->ended, found ? 0 : SHOAL_MISSING,
+                                      found ? w->value[key] : 0 };
+        if (w->n[key] > 1 && !stage.scenario->keys_go)
+            explore_fail("A: the walk returned key %c %u times", (int)('A' + key), w->n[key]);
+    }
+    return n;
+}
+
+/* The filling keys stay. */
+static void judge_walks_filling(void)
+{
+    const struct scenario *scenario = stage.scenario;
+    uint32_t filled = 0;
+    for (uint32_t i = 0; i < SETUP_MOST; i++)
+        if (scenario->setup[i].op.kind == OP_FILL)
+            filled = (uint32_t)scenario->setup[i].op.value;
+    for (uint32_t p = 0; p < WORLD_PROCS; p++)
+        for (uint32_t i = 0; stage.walked[p].done && i < filled; i++)
+            if (stage.walked[p].n[KEYS_N + WORLD_MEMBERS + i] != 1)
+                explore_fail("A: the walk returned filling key %u %u times", i,
+                             stage.walked[p].n[KEYS_N + WORLD_MEMBERS + i]);
+}
+
+/* H: a put that found the heap full began when every record deleted before had been somebody else's to use. */
+static void judge_full(const struct event *full)
+{
+    uint32_t freed = 0, others = 0;
+    for (uint32_t p = 0; p < WORLD_PROCS; p++)
+        for (uint32_t i = 0; i < stage.events_n[p]; i++) {
+            const struct event *e = &stage.events[p][i];
+            freed += e->op.kind == OP_UNFILL && e->ended != 0 && e->ended < full->began;
+            others += e != full && e->op.kind == OP_PUT;
+        }
+    if (freed > others)
+        explore_fail("H: full, and %u records were deleted before", freed);
+}
+
 static void judge_key(uint32_t key)
 {
     struct event events[HISTORY_MOST];
-    uint32_t n = 0;
+    uint32_t n = judge_walks(key, events);
     for (uint32_t p = 0; p < WORLD_PROCS; p++)
         for (uint32_t i = 0; i < stage.events_n[p]; i++) {
             struct event e = stage.events[p][i];
@@ -285,6 +395,8 @@ static void judge_key(uint32_t key)
                 continue;
             if (e.ended == 0)
                 e.began = explore_op_began(p);
+            else if (e.code == SHOAL_EFULL)
+                judge_full(&stage.events[p][i]);
             events[n++] = e;
         }
     struct key_state now = key_now(key);
@@ -305,6 +417,7 @@ void scenario_judge(void)
         explore_fail("the reap at the end answered %d: %s", code, shoal_error_text());
     heap_flush_caches(checker->a); /* what it freed itself */
     verify_segment(&checker->segment, alive);
+    judge_walks_filling();
     for (uint32_t key = 0; key < KEYS_N; key++)
         judge_key(key);
 }

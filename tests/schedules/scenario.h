@@ -11,6 +11,7 @@
 
 #define OPS_EACH 2u
 #define SETUP_MOST 12u
+#define FILL_MOST 40u
 
 enum key_name { KEY_A, KEY_B, KEY_C, KEY_D, KEYS_N, KEY_WARM = KEYS_N /* one per member from here on */ };
 
@@ -25,6 +26,8 @@ struct scenario {
     uint32_t value_bytes;
     uint32_t kills;    /* so many at least: the scenario is about them */
     uint32_t killable; /* bit per process, where not all are */
+    bool keys_go;      /* keys are deleted while somebody walks */
+    bool may_be_full;  /* SHOAL_EFULL is an answer */
     uint32_t apart;    /* bit per process that is not attached at the beginning */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The scenarios.  Values are unique in each, so that what a get answers tells whose it is.  A value 0 stands for
- * one of many zeros, which a stale look at a reused span takes for free blocks.
+ * one of many zeros, which a stale look at a reused span takes for free blocks; a value 4 for what it takes for
+ * sealed ones.
  */
 #include <string.h>
 
@@ -12,6 +13,10 @@
 #define DELETE(k) { OP_DELETE, KEY_##k, 1 }
 #define TAKE(k) { OP_TAKE, KEY_##k, 1 }
 #define GET(k) { OP_GET, KEY_##k, 1 }
+#define DELETE_IF(k, v) { OP_DELETE_IF, KEY_##k, v }
+#define WAIT(k, v) { OP_WAIT, KEY_##k, v }
+#define WALK { OP_WALK, 0, 1 }
+#define RECLAIM { OP_RECLAIM, 0, 1 }
 #define INCR(k, v) { OP_INCR, KEY_##k, v }
 #define REAP { OP_REAP, 0, 1 }
 #define SWEEP { OP_SWEEP, 0, 1 }
@@ -21,11 +26,13 @@
 #define EVACUATE { OP_EVACUATE, 0, 1 }
 #define FLUSH { OP_FLUSH, 0, 1 }
 #define FILL(n) { OP_FILL, 0, n }
+#define FILL_ALL { OP_FILL, 0, FILL_MOST + 1 }
 #define UNFILL(i) { OP_UNFILL, 0, i }
 #define WRAP { OP_WRAP, 0, 1 }
 
 #define SMALL 232u /* 16 blocks in a span */
 #define LARGE 488u /* 8 */
+#define HALF 2000u /* 2 */
 
 const struct scenario scenarios[] = {
     { .name = "insert_insert", .about = "two insert one key, one reads it", .value_bytes = SMALL,
@@ -103,6 +110,40 @@ const struct scenario scenarios[] = {
     { .name = "evacuate_reuse", .about = "an emptied span is cut up anew while another empties it",
       .value_bytes = LARGE, .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
       .ops = { { EVACUATE, PUT(D, 0) }, { EVACUATE } } },
+    { .name = "tag_delete_if", .about = "the version is of a record that the slot no longer names",
+      .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { DELETE_IF(A, 9) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "attach_tag", .about = "who has just attached takes, beside a scan of all hazards",
+      .value_bytes = LARGE, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { ATTACH, TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "sweep_reuse", .about = "a span is emptied and cut up anew under a sweep", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
+      .ops = { { EVACUATE, PUT(D, 4) }, { SWEEP } } },
+    { .name = "summary", .about = "a run of groups becomes empty, and not", .value_bytes = SMALL, .keys_go = true,
+      .setup = { { 0, PUT(C, 9) } },
+      .ops = { { PUT(A, 1) }, { DELETE(C) }, { WALK } } },
+    { .name = "walk", .about = "a walk beside delete, insert and replace", .value_bytes = SMALL, .keys_go = true,
+      .setup = { { 0, FILL(3) }, { 0, PUT(A, 9) }, { 0, PUT(B, 8) }, { 0, PUT(D, 7) } },
+      .ops = { { WALK }, { DELETE(A), PUT(A, 1) }, { PUT(B, 2) } } },
+    { .name = "walk_evacuate", .about = "a walk while a span is emptied", .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 0, PUT(B, 8) }, { 2, FLUSH } },
+      .ops = { { WALK }, { EVACUATE }, { PUT(A, 1) } } },
+    { .name = "wait_change", .about = "one waits for what two change", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { WAIT(A, 9) }, { PUT(A, 1) }, { DELETE(A) } } },
+    { .name = "wait_insert", .about = "one waits for a key that two insert", .value_bytes = SMALL,
+      .ops = { { WAIT(A, 0) }, { PUT(A, 1) }, { ADD(A, 2) } } },
+    { .name = "wait_two", .about = "two wait for one change", .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) } },
+      .ops = { { WAIT(A, 9) }, { WAIT(A, 9) }, { PUT(A, 1) } } },
+    { .name = "full_adopt", .about = "the heap is full; one deletes, one puts, one sweeps", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 1, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { UNFILL(0) }, { SWEEP } } },
+    { .name = "full_rivals", .about = "two want what one deletes in a full heap", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 2, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { PUT(B, 2) }, { UNFILL(0) } } },
+    { .name = "full_update", .about = "replacing in a full heap, beside a reader", .value_bytes = HALF,
+      .may_be_full = true, .setup = { { 0, PUT(A, 9) }, { 0, FILL_ALL } },
+      .ops = { { PUT(A, 1) }, { GET(A), GET(A) }, { UNFILL(0) } } },
     { .name = "check", .about = "every invariant is looked at while others write", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) } },
       .ops = { { PUT(A, 1) }, { DELETE(A) }, { CHECK } } },

@@ -221,9 +221,10 @@ int os_reopen(int fd, bool writable)
 void os_close(int fd) { (void)fd; }
 void os_futex_wait(const shared_u32 *word, uint32_t seen, int64_t timeout_ns)
 {
-    (void)word, (void)seen, (void)timeout_ns;
+    (void)timeout_ns;
+    explore_futex_wait(word, seen);
 }
-void os_futex_wake_all(shared_u32 *word) { (void)word; }
+void os_futex_wake_all(shared_u32 *word) { explore_futex_wake(word); }
 int64_t os_clock_ns(void) { return 1; }
 int64_t os_wall_ns(void) { return 1; }
 void os_who(struct os_who *ret_who) { *ret_who = (struct os_who){ .pid = 1 }; }
@@ -249,6 +250,9 @@ int call_attach(struct call *call)
 }
 struct attachment *call_attachment(const struct call *call) { return member_of(call->map)->a; }
 void call_pin(struct call *call) { (void)call; }
+void open_map_ref(struct open_map *map) { (void)map; }
+void open_map_unref(struct open_map *map) { (void)map; }
+uint64_t registry_fork_id(void) { return 1; }
 void update_enter(struct update_frame *frame, const struct segment *segment) { (void)frame, (void)segment; }
 void update_leave(const struct update_frame *frame) { (void)frame; }
 
