@@ -4,10 +4,10 @@
  * nothing is inherited that is not meant to be.
  */
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,6 +22,13 @@
 #define POOL_EVERY 12u   /* kills */
 #define SOLO_EVERY 50u   /* kills */
 #define SOLO_CALLS 400u
+
+/* Between two looks at somebody's progress; the looker has the higher priority, and giving way would not do. */
+static void pause_shortly(void)
+{
+    const struct timespec t = { 0, 20000 };
+    nanosleep(&t, NULL);
+}
 
 void worker_spawn(struct board *board, uint32_t slot_i, uint64_t seed)
 {
@@ -61,7 +68,7 @@ void worker_spawn_pool(struct board *board, uint32_t parent_i, uint32_t first, u
     board->slot[parent_i].parent = 1;
     for (uint32_t i = first; i < first + n; i++)
         while (*(volatile pid_t *)&board->slot[i].pid == 0 && !board->text[0])
-            sched_yield();
+            pause_shortly();
 }
 
 bool worker_kill(struct board *board, uint32_t slot_i)
@@ -70,6 +77,7 @@ bool worker_kill(struct board *board, uint32_t slot_i)
     const pid_t pid = board->slot[slot_i].pid;
     board->killed_while_stopped += board->slot[slot_i].stopped;
     board->slot[slot_i].stopped = 0;
+    (void)setpriority(PRIO_PROCESS, (id_t)pid, -20); /* it has to run to die, and shall not queue for that */
     kill(pid, SIGKILL);
     if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
         if (!board->text[0])
@@ -143,7 +151,7 @@ static bool gets_on(struct board *board, uint32_t slot_i, uint64_t calls)
             snprintf(board->text, sizeof board->text, "B: worker %u does not get on", slot_i);
             return false;
         }
-        sched_yield();
+        pause_shortly();
     }
     return board->text[0] == 0;
 }
