@@ -5,10 +5,11 @@
  * survivors work, and let go on.
  *
  *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--kills] [--seed S] [--jobs J]
- *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--done FILE [--seconds S]]
+ *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--shorter N] [--done FILE [--seconds S]]
  * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
  * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
- * seed.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
+ * seed.  --shorter: leave out variants of N instructions and more, where each point takes as long as many of the
+ * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -54,6 +55,7 @@ static struct {
     long variant, kill_at, stop_at;
     uint64_t seed;
     uint32_t jobs, points;
+    uint64_t shorter;
     bool longer, literal, kills_only, verbose;
     double seconds;
 } want = { .variant = -1, .kill_at = -1, .stop_at = -1 };
@@ -272,7 +274,7 @@ static void run_variant(uint32_t variant)
     const uint64_t kills = total.kills, stops = total.stops;
     const uint32_t failures = total.failures;
     const double from = seconds();
-    if (done_before(scene->name, variant) || !build(variant) || !record())
+    if (done_before(scene->name, variant) || !build(variant) || !record() || (want.shorter && trace.n >= want.shorter))
         return;
     total.variants++;
     run_one(RUN_KILL, want.kill_at);
@@ -328,7 +330,7 @@ static bool read_arguments(int argc, char **argv)
         { "list", 0, 0, 'l' },     { "scenario", 1, 0, 's' }, { "variant", 1, 0, 'v' }, { "long", 0, 0, 'L' },
         { "literal", 0, 0, 'e' },  { "seed", 1, 0, 'S' },     { "jobs", 1, 0, 'j' },    { "kill-at", 1, 0, 'k' },
         { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { "kills", 0, 0, 'K' },
-        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { 0, 0, 0, 0 },
+        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' }, { 0, 0, 0, 0 },
     };
     bool list = false;
     const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -348,6 +350,7 @@ static bool read_arguments(int argc, char **argv)
         case 'V': want.verbose = true; break;
         case 'K': want.kills_only = true; break;
         case 'd': done_open(optarg); break;
+        case 'h': want.shorter = strtoull(optarg, NULL, 0); break;
         case 'w': want.seconds = strtod(optarg, NULL); break;
         default: exit(2);
         }

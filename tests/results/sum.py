@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the lines of campaigns.tsv make together, for the library of a commit (default HEAD).
+
+    sum.py [COMMIT]
+    sum.py --library [COMMIT]     only say which library that is: a hash over its folders of src/
+
+Lines of commits with another library are left out, and counted as such.  The command line is not part of it.
+"""
+
+import collections
+import hashlib
+import pathlib
+import re
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+FOLDERS = ("base", "format", "map", "memory", "table")
+COUNTS = {  # what is added up, by suite: (text, pattern)
+    "kill": [
+        ("kills at crash states", r"killed at (\d+) of \d+ crash states"),
+        ("stops", r"stopped at (\d+) instructions"),
+    ],
+    "torture": [("random kills", r"^(\d+) kills"), ("stops", r"(\d+) stops"), ("calls", r"(\d+) calls,")],
+    "random_kill": [("random kills", r"^(\d+) kills"), ("calls", r"(\d+) calls$")],
+    "lincheck": [("histories", r"^(\d+) histories"), ("checked operations", r"(\d+) operations")],
+    "schedules": [("executions", r"(\d+) executions"), ("whole spaces", r"(\d+) whole spaces")],
+    "fuzz": [("executions", r"^(\d+) executions"), ("seconds of a processor", r"(\d+) s of a processor")],
+    "get_pure": [("readers killed", r"(\d+) readers")],
+    "pidns": [("kills", r"^(\d+) kills")],
+}
+
+
+def library_of(commit):
+    """A hash, or None: there is no such commit."""
+    done = subprocess.run(["git", "rev-parse", *(f"{commit}:src/{folder}" for folder in FOLDERS)], cwd=HERE,
+                          capture_output=True, text=True)
+    return hashlib.sha256(done.stdout.encode()).hexdigest()[:12] if done.returncode == 0 else None
+
+
+def kill_points(wanted):
+    """(points, builds, variants): what kill/ holds, where a point counts once."""
+    folder = HERE / "kill"
+    if not (folder / "library").exists() or (folder / "library").read_text().strip() != wanted:
+        return 0, 0, 0
+    files = sorted(folder.glob("*.tsv"))
+    lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
+    return sum(int(line[3]) for line in lines), len(files), len(lines)
+
+
+def main():
+    arguments = [argument for argument in sys.argv[1:] if argument != "--library"]
+    commit = arguments[0] if arguments else "HEAD"
+    wanted, libraries, sums = library_of(commit), {}, collections.defaultdict(lambda: [0, 0, collections.Counter()])
+    if wanted is None:
+        sys.exit(f"{commit} is no commit")
+    if "--library" in sys.argv:
+        print(wanted)
+        return
+    left_out = 0
+    for line in (HERE / "campaigns.tsv").read_text().splitlines()[1:]:
+        _, of, _, _, suite, _, counts, failures = line.split("\t")
+        if of not in libraries:
+            libraries[of] = library_of(of)
+        if libraries[of] != wanted:
+            left_out += 1
+            continue
+        name = suite
+        if suite == "fuzz":
+            name += " " + re.search(r"executions of (\w+)", counts)[1]
+        entry = sums[name]
+        entry[0] += 1
+        entry[1] += failures != "0"
+        for text, pattern in COUNTS.get(suite, []):
+            entry[2][text] += sum(int(n) for n in re.findall(pattern, counts)[:1])
+    print(f"library {wanted}; {left_out} lines belong to others")
+    for suite, (lines, failed, counts) in sorted(sums.items()):
+        print(f"{suite:14} {lines:3} runs, {failed} failed: " + ", ".join(f"{n} {text}" for text, n in counts.items() if n))
+    points, builds, variants = kill_points(wanted)
+    print(f"kill/          {points} kill points: every instruction of {variants} variants on {builds} builds")
+
+
+if __name__ == "__main__":
+    main()
