@@ -6,7 +6,7 @@ names must fail with it, and pass without.
     planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--others] [--list]
 
 --each: N of each area, drawn by the seed, instead of all.
---others: each mutant that has `only` is shown to every catcher of every other suite, too.
+--others: each mutant that has `only` is shown to every catcher of every other suite, too, once.
 
   caught    NAME by SUITE in S s
   SURVIVED  NAME: nobody noticed
@@ -136,8 +136,9 @@ def suite_of(catcher):
 def try_others(tree, build, catchers, mutant, seconds):
     """True: no catcher of another suite than the one that `only` names notices."""
     others = sorted(n for n, c in catchers.items() if suite_of(c) != mutant["only"])
+    once = {name: dict(catchers[name], tries=1) for name in others}
     for name in others:
-        noticed, text = try_mutant(tree, build, catchers, dict(mutant, caught_by=name), PATIENCE * seconds[name])
+        noticed, text = try_mutant(tree, build, once, dict(mutant, caught_by=name), PATIENCE * seconds[name])
         if noticed or text.startswith("LOST"):
             say(f"ALSO      {mutant['name']} by {name}: {text}")
             return False
