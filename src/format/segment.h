@@ -268,7 +268,7 @@ struct entry {
     shared_u32 pid;      /* in its own pid namespace */
     shared_u64 pid_start, pid_ns;
     shared_u64 command[COMMAND_BYTES / 8];
-    shared_u64 attached_ns;
+    shared_u64 attached_ns; /* written before attached is set: tells one attachment from the next */
     shared_u64 draining; /* first span + 1 of the run it is emptying, so that no sweep calls that off; 0 = none */
     uint8_t pad0[64 - 56];
     /* line 1: what this attachment is in the middle of; each named before the CAS it announces */

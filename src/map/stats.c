@@ -94,9 +94,8 @@ static void tally_entries(const struct segment *s, struct shoal_stats *stats)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        bool attached = load_acquire_u32(&e->attached) != 0; /* [attached] */
-        stats->attached += attached;
-        stats->dead += attached && !s->readonly && attach_is_dead(s, i);
+        stats->attached += load_acquire_u32(&e->attached) != 0; /* [attached] */
+        stats->dead += !s->readonly && attach_has_died(s, i);
         stats->gets += load_relaxed_u64(&e->gets); /* relaxed: statistics */
         stats->hits += load_relaxed_u64(&e->hits);
         stats->writes += load_relaxed_u64(&e->writes);

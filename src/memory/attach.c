@@ -45,6 +45,16 @@ bool attach_is_dead(const struct segment *s, uint32_t index)
            os_is_file(s->probe, s->mapped);
 }
 
+bool attach_has_died(const struct segment *s, uint32_t index)
+{
+    const struct entry *e = &s->entries[index];
+    if (load_acquire_u32(&e->attached) == 0) /* [attached] */
+        return false;
+    uint64_t since = load_acquire_u64(&e->attached_ns); /* [attached] */
+    return attach_is_dead(s, index) && load_acquire_u32(&e->attached) != 0 && /* [attached] */
+           load_relaxed_u64(&e->attached_ns) == since; /* relaxed: behind the load of attached */
+}
+
 static bool index_lock(struct segment *s, uint32_t index, bool life, enum os_lock_answer *ret_answer)
 {
     if (s->held[index] != 0) {
@@ -160,8 +170,8 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
         store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
     store_release_u64(&a->entry->draining, 0); /* [entry-names] */
     a->heir = load_relaxed_u32(&a->entry->attached); /* relaxed: nobody else writes it now */
-    store_seq_u32(&a->entry->attached, 1); /* [attached] */
     entry_sign(a->entry);
+    store_seq_u32(&a->entry->attached, 1); /* [attached] */
     inherit(a);
     attach_reap_unlock(s, index);
     pthread_mutex_lock(&s->lock);

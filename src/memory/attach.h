@@ -79,6 +79,10 @@ void attach_free(struct attachment *a);
 
 /* Is nobody alive behind this entry?  False when in doubt. */
 bool attach_is_dead(const struct segment *segment, uint32_t index);
+/* The same of a thread that was attached at the time.  Without the reap lock "attached" and "dead" are two looks,
+ * between which one may have detached and another attached: attached_ns, signed before "attached", tells them
+ * apart. */
+bool attach_has_died(const struct segment *segment, uint32_t index);
 
 /* Take and drop the reap lock of an entry. */
 bool attach_reap_lock(struct segment *segment, uint32_t index);

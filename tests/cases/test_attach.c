@@ -440,6 +440,41 @@ static void silent_children(void)
     shoal_close(map);
 }
 
-SCENE_MAIN(SCENE(child_attaches_by_itself), SCENE(killed_parent_of_workers), SCENE(threads_free_their_entries),
+/* -- Counting the dead ---------------------------------------------------------------------------- */
+
+#define COMINGS 15000u
+
+/* Attach, write, detach; with two of them, one often takes the index that the other has just left. */
+static void come_and_go(uint32_t who, void *arg)
+{
+    struct talk *talk = arg;
+    for (uint32_t i = 0; i < COMINGS; i++) {
+        struct shoal *map = scene_open(scene_name(0));
+        must(shoal_incr(map, who ? "comings" : "goings", 6, 1, NULL));
+        shoal_close(map);
+    }
+    talk->end++;
+}
+
+/* Nobody dies: stats must not catch somebody between "attached" and "his lock is gone". */
+static void who_detaches_is_not_dead(void)
+{
+    const struct shoal_options options = scene_options(100, 1 << 20, 8);
+    struct shoal *map = scene_create(scene_name(0), &options);
+    struct talk *talk = talk_make(map);
+    const pid_t pids[2] = { crew_start(0, come_and_go, talk), crew_start(1, come_and_go, talk) };
+    uint64_t looks = 0;
+    for (; talk->end < 2; looks++) {
+        const struct shoal_stats stats = scene_stats(map);
+        require(stats.dead == 0, "C: %u of the living are counted as dead, after %llu looks", stats.dead,
+                (unsigned long long)looks);
+    }
+    require(looks > 0, "nobody looked");
+    crew_end(pids[0]);
+    crew_end(pids[1]);
+    shoal_close(map);
+}
+
+SCENE_MAIN(SCENE(who_detaches_is_not_dead), SCENE(child_attaches_by_itself), SCENE(killed_parent_of_workers), SCENE(threads_free_their_entries),
            SCENE(opened_twice), SCENE(the_living_are_not_reaped), SCENE(exec_ends_the_attachment),
            SCENE(clones_are_noticed), SCENE(silent_children))
