@@ -145,6 +145,10 @@ static void idle_one_by_one(void)
         bell_hear(&g->ready);
     }
     garbage_is_bounded(g->map, "24 idle processes");
+    require(scene_stats(g->map).retired_bytes > 0, "the idle have retired nothing: this test sees nothing");
+    must(shoal_reap(g->map, NULL));
+    require(scene_stats(g->map).retired_bytes == 0, "H: a sweep leaves %llu bytes that idle processes have retired",
+            (unsigned long long)scene_stats(g->map).retired_bytes);
     for (uint32_t i = 0; i < 24; i++)
         bell_ring(&g->go);
     for (uint32_t i = 0; i < 24; i++)
