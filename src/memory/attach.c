@@ -45,6 +45,11 @@ bool attach_is_dead(const struct segment *s, uint32_t index)
            os_is_file(s->probe, s->mapped);
 }
 
+bool attach_is_being_settled(const struct segment *s, uint32_t index)
+{
+    return os_is_locked(s->probe, reap_byte(index));
+}
+
 bool attach_has_died(const struct segment *s, uint32_t index)
 {
     const struct entry *e = &s->entries[index];

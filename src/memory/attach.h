@@ -83,6 +83,8 @@ bool attach_is_dead(const struct segment *segment, uint32_t index);
  * between which one may have detached and another attached: attached_ns, signed before "attached", tells them
  * apart. */
 bool attach_has_died(const struct segment *segment, uint32_t index);
+/* Is somebody settling this entry, as a reaper or having just taken its index?  True when in doubt. */
+bool attach_is_being_settled(const struct segment *segment, uint32_t index);
 
 /* Take and drop the reap lock of an entry. */
 bool attach_reap_lock(struct segment *segment, uint32_t index);

@@ -152,7 +152,9 @@ void settle_all_dead(struct attachment *a, struct settle_count *count)
     uint64_t healed = count->aborted + count->completed;
     uint32_t used = segment_entries_used(a->segment);
     for (uint32_t i = 0; i < used; i++)
-        (void)settle_if_dead(a, i, count);
+        /* Who has taken a dead one's index is alive before he has settled what he found there. */
+        if (!settle_if_dead(a, i, count) && i != a->index && attach_is_being_settled(a->segment, i))
+            count->undecided++;
     bump_relaxed_u64(&a->entry->healed, count->aborted + count->completed - healed);
 }
 
