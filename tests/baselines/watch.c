@@ -57,16 +57,29 @@ static bool sleeps_for_ever(pid_t pid)
     return call == SYS_fcntl && (a[1] == F_SETLKW || a[1] == F_OFD_SETLKW);
 }
 
-/* Of all context switches, voluntary or not: the same twice = it has not run in between. */
-static uint64_t switches_of(pid_t pid)
+/* Context switches so far, voluntary or not; 0 = it runs, or has been woken and not run yet.  The latter is not
+ * to be seen in `syscall`: while another processor is told to run it, the kernel still shows the call it slept in. */
+static uint64_t switches_if_asleep(pid_t pid)
 {
-    char text[4096];
+    char text[4096], state = 0;
     unsigned long long own = 0, forced = 0;
     read_proc(pid, "status", text, sizeof text);
-    const char *at = strstr(text, "\nvoluntary_ctxt_switches:");
+    const char *at = strstr(text, "\nState:");
+    if (!at || sscanf(at, "\nState: %c", &state) != 1 || state != 'S')
+        return 0;
+    at = strstr(at, "\nvoluntary_ctxt_switches:");
     if (at)
         sscanf(at, "\nvoluntary_ctxt_switches: %llu nonvoluntary_ctxt_switches: %llu", &own, &forced);
-    return at ? own + forced : 0;
+    return own + forced;
+}
+
+/* As switches_if_asleep, 0 also where something else could end the sleep.  Asked before and after the call is
+ * read: somebody who has only announced his sleep shows as asleep, but is switched out before `syscall` answers. */
+static uint64_t switches_if_for_ever(pid_t pid)
+{
+    const uint64_t before = switches_if_asleep(pid);
+    const bool for_ever = before != 0 && sleeps_for_ever(pid);
+    return for_ever && switches_if_asleep(pid) == before ? before : 0;
 }
 
 static uint64_t processor_ns(pid_t pid)
@@ -99,10 +112,8 @@ static bool look_asleep(struct watched *list, uint32_t n)
         struct watched *one = &list[i];
         if (one->pid == 0)
             continue;
-        const bool asleep = sleeps_for_ever(one->pid);
-        const uint64_t switches = switches_of(one->pid);
-        all = all && asleep && one->asleep && switches != 0 && switches == one->switches;
-        one->asleep = asleep;
+        const uint64_t switches = switches_if_for_ever(one->pid);
+        all = all && switches != 0 && switches == one->switches;
         one->switches = switches;
     }
     return all;

@@ -28,8 +28,7 @@ enum watch_end { WATCH_ENDED, WATCH_ASLEEP, WATCH_SPINNING };
 struct watched {
     pid_t pid;   /* 0: ended, and waited for */
     int status;  /* of waitpid, once it ended */
-    uint64_t switches, ns, progress; /* of the last look */
-    bool asleep;
+    uint64_t switches, ns, progress; /* of the last look; switches: 0 = was not asleep for ever */
 };
 
 /* Before the first: keeps SIGCHLD for watch_all, in this process and its children. */
