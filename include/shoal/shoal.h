@@ -412,7 +412,7 @@ SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
 struct shoal_reaped {
     size_t size; /* sizeof(struct shoal_reaped) */
     uint32_t dead;       /* attachments settled, one whose entry this thread took over included */
-    uint32_t undecided;  /* dead, or perhaps: others are settling them, or attaching where they were */
+    uint32_t undecided;  /* dead, but another process is settling them */
     uint64_t aborted;    /* operations in flight that had not taken effect */
     uint64_t completed;  /* operations in flight that had */
     uint64_t blocks;     /* blocks made free again */

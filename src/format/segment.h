@@ -262,9 +262,18 @@ static inline uint64_t counter_pack(int64_t count, uint64_t old, uint64_t pendin
     return ((uint64_t)count << 24) | ((old + COUNTER_SEQ_ONE) & COUNTER_SEQ_MASK) | pending;
 }
 
+/* UNUSED -> IN_USE -> UNUSED        by the owner, who holds life
+ * IN_USE | TAKEN -> TAKEN -> IN_USE by the next owner, where the last one is dead: marked before he locks life,
+ *                                   in use when he has settled what was left, under reap all the time
+ * IN_USE | TAKEN -> UNUSED          by a reaper, under reap, once the owner is dead and all is settled
+ *  U1 where life is locked and the entry IN_USE, nothing of a dead predecessor is left
+ *  U2 it is not UNUSED from before its owner's first hazard until all is settled
+ * A taker who dies leaves TAKEN: to the next who looks, dead like any other. */
+enum entry_use { ENTRY_UNUSED = 0, ENTRY_IN_USE, ENTRY_TAKEN };
+
 struct entry {
     /* line 0: for people, and whether to look at the rest */
-    shared_u32 attached; /* 1 from before the first hazard until all is settled */
+    shared_u32 attached; /* enum entry_use */
     shared_u32 pid;      /* in its own pid namespace */
     shared_u64 pid_start, pid_ns;
     shared_u64 command[COMMAND_BYTES / 8];

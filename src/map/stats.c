@@ -94,7 +94,7 @@ static void tally_entries(const struct segment *s, struct shoal_stats *stats)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        stats->attached += load_acquire_u32(&e->attached) != 0; /* [attached] */
+        stats->attached += load_acquire_u32(&e->attached) != ENTRY_UNUSED; /* [attached] */
         stats->dead += !s->readonly && attach_has_died(s, i);
         stats->gets += load_relaxed_u64(&e->gets); /* relaxed: statistics */
         stats->hits += load_relaxed_u64(&e->hits);

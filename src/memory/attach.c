@@ -45,19 +45,27 @@ bool attach_is_dead(const struct segment *s, uint32_t index)
            os_is_file(s->probe, s->mapped);
 }
 
-bool attach_is_being_settled(const struct segment *s, uint32_t index)
-{
-    return os_is_locked(s->probe, reap_byte(index));
-}
-
 bool attach_has_died(const struct segment *s, uint32_t index)
 {
     const struct entry *e = &s->entries[index];
-    if (load_acquire_u32(&e->attached) == 0) /* [attached] */
+    if (load_acquire_u32(&e->attached) == ENTRY_UNUSED) /* [attached] */
         return false;
     uint64_t since = load_acquire_u64(&e->attached_ns); /* [attached] */
-    return attach_is_dead(s, index) && load_acquire_u32(&e->attached) != 0 && /* [attached] */
+    return attach_is_dead(s, index) && load_acquire_u32(&e->attached) != ENTRY_UNUSED && /* [attached] */
            load_relaxed_u64(&e->attached_ns) == since; /* relaxed: behind the load of attached */
+}
+
+/* Under the reap lock.  A dead predecessor's entry is marked before its life is locked again: behind that, its
+ * taker looks like one who has settled what he found there.  `own` can be asked, because this process holds
+ * nothing of an index that is not in `held`. */
+static enum os_lock_answer life_lock(struct segment *s, uint32_t index)
+{
+    struct entry *e = &s->entries[index];
+    if (os_is_locked(s->own, life_byte(index)))
+        return OS_LOCK_BUSY;
+    if (load_relaxed_u32(&e->attached) != ENTRY_UNUSED) /* relaxed: nobody else writes it now */
+        store_seq_u32(&e->attached, ENTRY_TAKEN);       /* [attached] */
+    return os_lock(s->own, life_byte(index));
 }
 
 static bool index_lock(struct segment *s, uint32_t index, bool life, enum os_lock_answer *ret_answer)
@@ -70,7 +78,7 @@ static bool index_lock(struct segment *s, uint32_t index, bool life, enum os_loc
     if (*ret_answer != OS_LOCK_TAKEN)
         return false;
     if (life) {
-        *ret_answer = os_lock(s->own, life_byte(index));
+        *ret_answer = life_lock(s, index);
         if (*ret_answer != OS_LOCK_TAKEN) {
             os_unlock(s->own, reap_byte(index));
             return false;
@@ -174,10 +182,13 @@ int attach_take(struct segment *s, struct attachment **ret_attachment)
     for (uint32_t i = 0; i < HAZARDS_N; i++) /* a dead predecessor's; both locks are held */
         store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
     store_release_u64(&a->entry->draining, 0); /* [entry-names] */
-    a->heir = load_relaxed_u32(&a->entry->attached); /* relaxed: nobody else writes it now */
+    a->heir = load_relaxed_u32(&a->entry->attached) != ENTRY_UNUSED; /* relaxed: nobody else writes it now */
     entry_sign(a->entry);
-    store_seq_u32(&a->entry->attached, 1); /* [attached] */
+    if (!a->heir)
+        store_seq_u32(&a->entry->attached, ENTRY_IN_USE); /* [attached] */
     inherit(a);
+    if (a->heir) /* it was TAKEN until now */
+        store_seq_u32(&a->entry->attached, ENTRY_IN_USE); /* [attached] */
     attach_reap_unlock(s, index);
     pthread_mutex_lock(&s->lock);
     a->next = s->attachments;
@@ -207,7 +218,7 @@ void attach_release(struct attachment *a)
         store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
     bump_relaxed_u64(&a->entry->gets, a->gets);
     bump_relaxed_u64(&a->entry->hits, a->hits);
-    store_seq_u32(&a->entry->attached, 0); /* [attached] */
+    store_seq_u32(&a->entry->attached, ENTRY_UNUSED); /* [attached] */
     pthread_mutex_lock(&s->lock);
     attachment_unlink(s, a);
     os_unlock(s->own, life_byte(a->index));

@@ -6,7 +6,8 @@
  * locked by the kernel for as long as the holder lives:
  *   life(i)  held by the process of the thread that owns entry i
  *   reap(i)  held by who is settling entry i: only that one writes to an entry which is not its own
- * Attaching takes reap, then life, settles what a dead predecessor left, drops reap.
+ * Attaching takes reap, marks a dead predecessor's entry as taken, takes life, settles what the dead one
+ * left, marks the entry as in use, drops reap.
  */
 #ifndef SHOAL_MEMORY_ATTACH_H
 #define SHOAL_MEMORY_ATTACH_H
@@ -83,8 +84,6 @@ bool attach_is_dead(const struct segment *segment, uint32_t index);
  * between which one may have detached and another attached: attached_ns, signed before "attached", tells them
  * apart. */
 bool attach_has_died(const struct segment *segment, uint32_t index);
-/* Is somebody settling this entry, as a reaper or having just taken its index?  True when in doubt. */
-bool attach_is_being_settled(const struct segment *segment, uint32_t index);
 
 /* Take and drop the reap lock of an entry. */
 bool attach_reap_lock(struct segment *segment, uint32_t index);

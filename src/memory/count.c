@@ -98,7 +98,7 @@ static bool entry_is_at_rest(const struct segment *s, const struct entry *e)
 {
     if ((load_acquire_u64(&e->counter) & COUNTER_PENDING_MASK) != 0) /* [counter] */
         return false;
-    if (load_acquire_u32(&e->attached) == 0) /* [attached] */
+    if (load_acquire_u32(&e->attached) == ENTRY_UNUSED) /* [attached] */
         return true;
     for (uint32_t i = 0; i < OWNED_N; i++)
         if (load_acquire_u64(&e->owned[i]) != 0) /* [entry-names] */

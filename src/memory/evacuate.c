@@ -224,7 +224,7 @@ void evacuate_call_off_abandoned(struct attachment *a, uint32_t span_i)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++)
         if (load_acquire_u64(&s->entries[i].draining) == span_i + 1u && /* [entry-names] */
-            load_seq_u32(&s->entries[i].attached) != 0 && !attach_is_dead(s, i)) /* [attached] */
+            load_seq_u32(&s->entries[i].attached) != ENTRY_UNUSED && !attach_is_dead(s, i)) /* [attached] */
             return;
     drain_call_off(a, span_i, word);
 }

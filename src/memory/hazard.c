@@ -30,7 +30,7 @@ bool hazard_collect(struct attachment *a, struct hazard_set *ret_set)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        if (load_seq_u32(&e->attached) == 0) /* [attached] */
+        if (load_seq_u32(&e->attached) == ENTRY_UNUSED) /* [attached] */
             continue; /* set before the entry's first hazard, cleared after its last */
         for (uint32_t j = 0; j < HAZARDS_N; j++) {
             uint64_t hazard = load_seq_u64(&e->hazard[j]); /* [hazard] */

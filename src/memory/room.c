@@ -90,7 +90,8 @@ static bool full_is_known(struct attachment *a, uint64_t bytes)
         return false;
     uint32_t used = segment_entries_used(a->segment);
     for (uint32_t i = 0; i < used; i++)
-        if (load_seq_u32(&a->segment->entries[i].attached) != 0 && attach_is_dead(a->segment, i)) /* [attached] */
+        if (load_seq_u32(&a->segment->entries[i].attached) != ENTRY_UNUSED && /* [attached] */
+            attach_is_dead(a->segment, i))
             return false;
     return true;
 }
@@ -111,7 +112,7 @@ static bool anything_is_held(struct attachment *a)
     uint32_t used = segment_entries_used(s);
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
-        if (i == a->index || load_seq_u32(&e->attached) == 0) /* [attached] */
+        if (i == a->index || load_seq_u32(&e->attached) == ENTRY_UNUSED) /* [attached] */
             continue;
         for (uint32_t j = 0; j < HAZARDS_N; j++)
             if (load_seq_u64(&e->hazard[j]) != 0) /* [hazard] */

@@ -123,21 +123,21 @@ void settle_entry(struct attachment *a, uint32_t index, struct settle_count *cou
         return;
     for (uint32_t i = 0; i < HAZARDS_N; i++)
         store_release_u64(&e->hazard[i], 0); /* [hazard] */
-    store_seq_u32(&e->attached, 0); /* [attached] */
+    store_seq_u32(&e->attached, ENTRY_UNUSED); /* [attached] */
 }
 
 bool settle_if_dead(struct attachment *a, uint32_t index, struct settle_count *count)
 {
     struct segment *s = a->segment;
     struct entry *e = &s->entries[index];
-    if (e == a->entry || load_seq_u32(&e->attached) == 0 || !attach_is_dead(s, index)) /* [attached] */
+    if (e == a->entry || load_seq_u32(&e->attached) == ENTRY_UNUSED || !attach_is_dead(s, index)) /* [attached] */
         return false;
     if (!attach_reap_lock(s, index)) {
         count->undecided++; /* somebody else is at it; what it leaves in blocks, the sweep settles */
         return true;
     }
     /* Again under the lock: it may have been settled and taken by a living thread meanwhile. */
-    bool dead = load_seq_u32(&e->attached) != 0 && attach_is_dead(s, index); /* [attached] */
+    bool dead = load_seq_u32(&e->attached) != ENTRY_UNUSED && attach_is_dead(s, index); /* [attached] */
     if (dead) {
         settle_entry(a, index, count);
         count->dead++;
@@ -152,8 +152,8 @@ void settle_all_dead(struct attachment *a, struct settle_count *count)
     uint64_t healed = count->aborted + count->completed;
     uint32_t used = segment_entries_used(a->segment);
     for (uint32_t i = 0; i < used; i++)
-        /* Who has taken a dead one's index is alive before he has settled what he found there. */
-        if (!settle_if_dead(a, i, count) && i != a->index && attach_is_being_settled(a->segment, i))
+        if (!settle_if_dead(a, i, count) &&
+            load_acquire_u32(&a->segment->entries[i].attached) == ENTRY_TAKEN) /* [attached] */
             count->undecided++;
     bump_relaxed_u64(&a->entry->healed, count->aborted + count->completed - healed);
 }
