@@ -38,6 +38,7 @@ void explore_fail(const char *format, ...)
 const char *explore_failure(void) { return ex.failure; }
 void explore_trace(bool on) { ex.trace = on; }
 bool explore_was_killed(uint32_t proc) { return ex.proc[proc].state == PROC_DEAD; }
+uint64_t explore_died_at(uint32_t proc) { return explore_was_killed(proc) ? ex.proc[proc].died_at : 0; }
 uint64_t explore_clock(void) { return ++ex.clock; }
 uint64_t explore_op_began(uint32_t proc) { return ex.proc[proc].began_at; }
 
@@ -86,6 +87,7 @@ static void die(uint32_t proc)
     ex.kills++;
     explore_counts.kills++;
     ex.proc[proc].state = PROC_DEAD;
+    ex.proc[proc].died_at = explore_clock();
     ex.proc[proc].asleep = false;
     world_release_locks(proc);
 }

@@ -71,6 +71,7 @@ bool explore_load(FILE *from);
 const char *explore_string(void);
 const char *explore_failure(void);
 bool explore_was_killed(uint32_t proc);
+uint64_t explore_died_at(uint32_t proc); /* by the clock; 0: it lives */
 void explore_trace(bool on); /* print accesses */
 
 /* For bodies.  The clock orders what happened.  explore_op_began: of the operation under way; the time of its

@@ -53,9 +53,15 @@ static bool apply(const struct event *e, struct key_state *k)
 
 static bool is_next(const struct search *s, uint32_t done, uint32_t i)
 {
-    for (uint32_t j = 0; j < s->n; j++)
-        if ((done >> j & 1) == 0 && s->events[j].ended != 0 && s->events[j].ended < s->events[i].began)
+    const struct event *e = &s->events[i];
+    for (uint32_t j = 0; j < s->n; j++) {
+        const struct event *other = &s->events[j];
+        bool is_done = (done >> j & 1) != 0;
+        if (!is_done && other->ended != 0 && other->ended < e->began)
             return false;
+        if (is_done && e->ended == 0 && e->decided != 0 && e->decided < other->began)
+            return false;
+    }
     return true;
 }
 

@@ -2,7 +2,7 @@
  *
  * What the processes of a scenario did, and whether one order explains it (guarantee A): per key, brute force
  * over the orders that keep what ended before something began.  An operation that a death cut off may have
- * happened at any time behind its beginning, or not.
+ * happened at any time behind its beginning, or not; but once somebody has reaped the dead one, that is decided.
  */
 #ifndef SCHEDULES_HISTORY_H
 #define SCHEDULES_HISTORY_H
@@ -35,7 +35,8 @@ struct event {
     struct op op;
     uint64_t began, ended; /* by explore_clock; ended 0: cut off */
     int code;
-    uint64_t got; /* the value that get, take or incr answered */
+    uint64_t got; /* the value that get, take or incr answered; what a reap left undecided */
+    uint64_t decided; /* cut off: nothing that begins behind this sees it happen; 0 = no such time is known */
 };
 
 struct key_state {
@@ -43,7 +44,7 @@ struct key_state {
     uint64_t value;
 };
 
-#define HISTORY_MOST 8u
+#define HISTORY_MOST 12u
 
 /* Can these events of one key lead from `from` to `to`? */
 bool history_explains(const struct event *events, uint32_t n, struct key_state from, struct key_state to);

@@ -190,13 +190,21 @@ static int walk(uint32_t member)
     return code == SHOAL_END ? 0 : code;
 }
 
+static int reap(struct shoal *map, struct event *e)
+{
+    struct shoal_reaped reaped = SHOAL_REAPED_INIT;
+    int code = shoal_reap(map, &reaped);
+    e->got = reaped.undecided;
+    return code;
+}
+
 static int op_run(uint32_t member, struct event *e)
 {
     struct member *m = &world.member[member];
     struct settle_count ignored = { 0 };
     switch (e->op.kind) {
     case OP_REAP:
-        return shoal_reap(&m->handle, NULL);
+        return reap(&m->handle, e);
     case OP_SWEEP:
         settle_sweep(m->a, &ignored);
         return 0;
@@ -347,8 +355,8 @@ static uint32_t judge_walks(uint32_t key, struct event *events)
         if (!w->done)
             continue;
         bool found = w->n[key] > 0;
-        events[n++] = (struct event){ { OP_GET, key, 1 }, w->began, w->ended, found ? 0 : SHOAL_MISSING,
-                                      found ? w->value[key] : 0 };
+        events[n++] = (struct event){ .op = { OP_GET, key, 1 }, .began = w->began, .ended = w->ended,
+                                      .code = found ? 0 : SHOAL_MISSING, .got = found ? w->value[key] : 0 };
         if (w->n[key] > 1 && !stage.scenario->keys_go)
             explore_fail("A: the walk returned key %c %u times", (int)('A' + key), w->n[key]);
     }
@@ -384,6 +392,21 @@ static void judge_full(const struct event *full)
         explore_fail("H: full, and %u records were deleted before", freed);
 }
 
+/* C: when all that a dead process had begun was decided, because somebody reaped it and said so; 0 = not yet. */
+static uint64_t decided_at(uint32_t dead)
+{
+    const uint64_t died = explore_died_at(dead);
+    uint64_t first = 0;
+    for (uint32_t p = 0; died != 0 && p < WORLD_PROCS; p++)
+        for (uint32_t i = 0; i < stage.events_n[p]; i++) {
+            const struct event *e = &stage.events[p][i];
+            bool decides = e->op.kind == OP_REAP && e->ended != 0 && e->got == 0 && e->began > died;
+            if (decides && (first == 0 || e->ended < first))
+                first = e->ended;
+        }
+    return first;
+}
+
 static void judge_key(uint32_t key)
 {
     struct event events[HISTORY_MOST];
@@ -393,9 +416,10 @@ static void judge_key(uint32_t key)
             struct event e = stage.events[p][i];
             if (e.op.kind < OP_PUT || e.op.kind > OP_INCR || e.op.key != key)
                 continue;
-            if (e.ended == 0)
+            if (e.ended == 0) {
                 e.began = explore_op_began(p);
-            else if (e.code == SHOAL_EFULL)
+                e.decided = decided_at(p);
+            } else if (e.code == SHOAL_EFULL)
                 judge_full(&stage.events[p][i]);
             events[n++] = e;
         }

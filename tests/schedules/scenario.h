@@ -9,7 +9,7 @@
 #include "schedules/history.h"
 #include "schedules/world.h"
 
-#define OPS_EACH 2u
+#define OPS_EACH 3u
 #define SETUP_MOST 12u
 #define FILL_MOST 40u
 
