@@ -3,8 +3,9 @@
 """Does each suite have teeth?  Every mutant of mutants.toml changes one line of the library, and the suite that it
 names must fail with it, and pass without.
 
-    planted.py --source DIR --build DIR [--each N [--seed S]] [--only NAME ...] [--others] [--list]
+    planted.py --source DIR --work DIR [--each N [--seed S]] [--only NAME ...] [--others] [--list]
 
+--work: a folder for the mutated tree and its build; made anew each time.
 --each: N of each area, drawn by the seed, instead of all.
 --others: each mutant that has `only` is shown to every catcher of every other suite, too, once.
 
@@ -33,6 +34,7 @@ SECONDS = 300      # for a catcher without a mutant
 TIMES = 5          # one that takes so many times as long as without has noticed something: it hangs
 SECONDS_LEAST = 10
 PATIENCE = 3       # times that, where nothing is to be noticed: a slow machine is no catcher
+MARK = "made-by-planted"  # a folder with it may be removed
 COPIED = ("src", "include", "tests", "meson.build", "meson_options.txt")
 
 
@@ -51,6 +53,7 @@ def copy_tree(source, build):
     tree = build / "tree"
     shutil.rmtree(build, ignore_errors=True)
     tree.mkdir(parents=True)
+    (build / MARK).touch()
     for name in COPIED:
         if (source / name).is_dir():
             shutil.copytree(source / name, tree / name)
@@ -172,7 +175,7 @@ def check_catchers(build, catchers, used):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", type=pathlib.Path, required=True)
-    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--each", type=int)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--only", nargs="*", default=[])
@@ -185,7 +188,9 @@ def main():
         for mutant in mutants:
             say(f"{mutant['area']:9} {mutant['name']:32} {mutant.get('caught_by', 'equivalent'):24} {mutant['why']}")
         return 0
-    build = asked.build.resolve()
+    build = asked.work.resolve()
+    if build.exists() and any(build.iterdir()) and not (build / MARK).exists():
+        parser.error(f"--work {asked.work}: holds something that is not from here")
     tree = copy_tree(asked.source.resolve(), build)
     configure(tree, build)
     live = [m for m in mutants if "equivalent" not in m]
