@@ -12,13 +12,17 @@ struct read_place {
     uint64_t h;
 };
 
-static bool read_open(const struct segment *s, uint64_t w, bool pinned, struct read_place *r)
+/* Between the slot's load and H's the block may have become another record's, with the same tag, which is still
+ * being written.  OWNED while the slot names it: it was placed, so it is whole.  PUB: that was so before. */
+static bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
 {
     if (!segment_locate(s, slot_block(w), &r->block))
         return false;
     r->h = load_acquire_u64(segment_block(s, r->block.block)); /* [block-state] */
     bool holds = h_holds_record(r->h) || (pinned && h_state(r->h) == BLOCK_RETIRED);
     if (!holds || (h_generation(r->h) & TAG_MASK) != slot_tag(w))
+        return false;
+    if (!pinned && h_state(r->h) == BLOCK_OWNED && load_acquire_u64(slot) != w) /* [slot-publish] */
         return false;
     return record_decode(s, &r->block, &r->record);
 }
@@ -62,7 +66,7 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
                             const struct probe *p, struct read_sink *sink)
 {
     struct read_place r;
-    for (uint32_t round = 0; !read_open(s, w, pinned, &r); round++) {
+    for (uint32_t round = 0; !read_open(s, slot, w, pinned, &r); round++) {
         if (load_acquire_u64(slot) != w) /* [slot-publish] */
             return READ_AGAIN;
         if (round == CORRUPT_ROUNDS)
@@ -169,7 +173,7 @@ static uint64_t record_hash(const struct segment *s, const struct record *r)
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)
 {
     struct read_place r;
-    if (!read_open(s, w, false, &r))
+    if (!read_open(s, slot, w, false, &r))
         return false;
     uint64_t hash = record_hash(s, &r.record);
     *ret_home = hash_home(hash, s->geo.groups_n);

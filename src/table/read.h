@@ -2,9 +2,10 @@
  *
  * Reading without a trace: get, walk and check write nothing to the segment (guarantee D).
  *
- * Order of one read: meta [meta], slot word [slot-publish], span word [span-ready], H, lengths, key, value;
- * then slot word, H's generation and span word again.  All unchanged: what was copied is the value at the
- * instant of the slot's second load.  Swapped, a reader could accept bytes of the block's next record.
+ * Order of one read: meta [meta], slot word [slot-publish], span word [span-ready], H, where H is OWNED the slot
+ * word again, lengths, key, value; then slot word, H's generation and span word again.  All unchanged: what was
+ * copied is the value at the instant of the slot's last load.  Swapped, a reader could accept bytes of the block's
+ * next record; without the look at an OWNED one's slot, half of one that comes to have this very slot word.
  */
 #ifndef SHOAL_TABLE_READ_H
 #define SHOAL_TABLE_READ_H
