@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, count, reap, span, wait; none = all
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait; none = all
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,7 +17,7 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models=${*:-slot count reap span wait}
+models=${*:-slot read count reap span wait}
 
 for tool in spin "$cc"; do
     command -v "$tool" > /dev/null || { echo "skipped: models ($tool is not installed)"; exit 77; }
@@ -90,6 +90,8 @@ passes slot  safety   1800  -DNP=3
 passes slot  safety   1800  -DREAPERS=1 -DKEY2 -DPUTS -DNS=4
 passes slot  safety   1800  -DREAPERS=2 -DPUTS
 passes slot  progress 1800  -DLOOP
+passes read  safety   1800  -DWRITERS=1
+passes read  safety   1800  -DCUTTERS=0 -DRECORDS=5
 passes count safety   1800
 passes count safety   1800  -DWORKERS=3 -DW1=PUT -DW2=DEL -DW3=SWEEP
 passes reap  safety   1800  -DUSERS=2 -DREAPERS=2 -DSWEEPERS=0
@@ -113,6 +115,11 @@ fails  slot  safety   -DBROKEN_REAPER_FREES_TENT -DREAPERS=1
 fails  slot  progress -DBROKEN_BOTH_KILL -DLOOP
 fails  slot  progress -DBROKEN_BOTH_BACK_OFF -DLOOP
 fails  slot  progress -DBROKEN_HIGHEST_WINS -DLOOP -DNP=3
+fails  read  safety   -DBROKEN_NO_LOOK_WHILE_OWNED
+fails  read  safety   -DBROKEN_NO_SECOND_SLOT
+fails  read  safety   -DBROKEN_NO_SECOND_GENERATION
+fails  read  safety   -DBROKEN_NO_SECOND_SPAN
+fails  read  safety   -DBROKEN_GENERATION_BEFORE_SLOT
 fails  count safety   -DBROKEN_NO_HELP
 fails  count safety   -DBROKEN_SWEEPER_DOES_NOT_HELP
 fails  count safety   -DBROKEN_HELPER_DOES_NOT_COMPARE
@@ -158,6 +165,7 @@ passes slot  safety   9000  -DREAPERS=2 -DKEY2 -DPUTS
 passes slot  safety   9000  -DNP=3 -DFOREIGN -DPUTS
 passes slot  safety   9000  -DNP=3 -DW1=ADD1+8*DEL1+64*ADD1 -DW2=ADD1 -DW3=DEL1
 passes slot  safety   12000 -DNP=3 -DREAPERS=1
+passes read  safety   9000
 passes slot  progress 9000  -DLOOP -DNP=3
 passes slot  progress 9000  -DLOOP -DNP=3 -DNS=4
 passes count safety   9000  -DWORKERS=3 -DN_OPS=1
