@@ -94,8 +94,8 @@ passes read  safety   1800  -DWRITERS=1
 passes read  safety   1800  -DCUTTERS=0 -DRECORDS=5
 passes count safety   1800
 passes count safety   1800  -DWORKERS=3 -DW1=PUT -DW2=DEL -DW3=SWEEP
-passes reap  safety   1800  -DUSERS=2 -DREAPERS=2 -DSWEEPERS=0
-passes reap  safety   1800  -DUSERS=2
+passes reap  safety   1800  -DUSERS=3 -DREAPERS=2 -DSWEEPERS=0
+passes reap  safety   1800  -DUSERS=3
 passes span  safety   1800
 passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
@@ -134,6 +134,16 @@ fails  reap  safety   -DBROKEN_ATTACH_WITHOUT_REAP
 fails  reap  safety   -DBROKEN_ATTACH_DOES_NOT_SETTLE
 fails  reap  safety   -DBROKEN_REAPER_WITHOUT_LOCK
 fails  reap  safety   -DBROKEN_NO_SECOND_LOOK
+fails  reap  safety   -DBROKEN_NO_MARK
+fails  reap  safety   -DBROKEN_MARK_AFTER_LIFE
+fails  reap  safety   -DBROKEN_MARK_UNASKED
+fails  reap  safety   -DBROKEN_UNMARK_BEFORE_SETTLING
+fails  reap  safety   -DBROKEN_NO_UNMARK
+fails  reap  safety   -DBROKEN_FAILURE_CLEARS
+fails  reap  safety   -DBROKEN_REAPER_TRUSTS_LIFE
+fails  reap  safety   -DBROKEN_REAPER_LOOKS_EARLY
+fails  reap  safety   -DBROKEN_REAPER_ASKS_REAP
+fails  reap  safety   -DBROKEN_BUSY_IS_DECIDED
 fails  reap  safety   -DBROKEN_NAMED_AFTER_CAS
 fails  reap  safety   -DBROKEN_NAME_DROPPED
 fails  reap  safety   -DBROKEN_DEATH_BEFORE_H
@@ -170,10 +180,11 @@ passes slot  progress 9000  -DLOOP -DNP=3
 passes slot  progress 9000  -DLOOP -DNP=3 -DNS=4
 passes count safety   9000  -DWORKERS=3 -DN_OPS=1
 passes count safety   9000  -DDEATHS=2
-passes reap  safety   9000  -DUSERS=3
-passes reap  safety   9000  -DUSERS=3 -DREAPERS=2 -DSWEEPERS=0
+passes reap  safety   9000  -DUSERS=3 -DREAPERS=2 -DDEATHS=3
+passes reap  safety   9000  -DUSERS=3 -DREAPERS=2 -DSWEEPERS=0 -DDEATHS=4
 passes reap  safety   9000  -DUSERS=2 -DNI=2
-passes reap  safety   9000  -DUSERS=2 -DNB=2
+passes reap  safety   9000  -DUSERS=3 -DNI=2 -DSWEEPERS=0
+passes reap  safety   9000  -DUSERS=3 -DNB=2
 passes span  safety   9000  -DNB=2
 passes span  safety   9000  -DNB=2 -DNO_JOIN
 passes span  safety   9000  -DTAKES=2
