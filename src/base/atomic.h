@@ -13,7 +13,8 @@
  *                  the new record sees the new generation, and so throws it away.
  *  [block-state]   seq_cst: every other CAS on H.  acquire: the load of H before a decision.  Visible: what
  *                  the maker did before (slot swung, counter settled).
- *  [hazard]        seq_cst: a hazard's store, then the re-read of the word that named the block.  partner:
+ *  [hazard]        seq_cst: a hazard's store, then the re-read of the word that named the block, or of H itself
+ *                  where no word but a dead entry's names it.  partner:
  *                  the CAS that unlinked the block, then, behind H made RETIRED, the scan of all hazards, all
  *                  of them seq_cst too.  Either the scan sees the hazard, or the re-read sees the unlinking.
  *  [meta]          seq_cst: raises and lowerings of a bound; acquire: get.  Visible to who sees a LIVE slot's

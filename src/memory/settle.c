@@ -16,7 +16,7 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
 {
     const struct segment *s = a->segment;
     shared_u64 *words = segment_block(s, place->block);
-    uint64_t h = load_acquire_u64(&words[0]); /* [block-state] */
+    uint64_t h = load_seq_u64(&words[0]); /* [hazard]: who retired it before our pin could be seen is seen */
     if (h_generation(h) != generation || !h_holds_record(h))
         return false;
     uint64_t slot_i = place_slot(payload_load(&words[1])), w = 0;
