@@ -19,9 +19,12 @@ enum op_kind {
     OP_INCR,
     OP_WALK, /* over all keys: a get of each */
     OP_REAP, OP_SWEEP, OP_CHECK, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH, OP_RECLAIM,
+    OP_SETTLE, /* the block that a dead one left (OP_DIE): what a sweep does that has met it */
     OP_FILL, /* `value` keys of key A's home; more than FILL_MOST: until the heap is full */
     OP_UNFILL, /* delete filling key number `value` */
-    OP_WRAP /* the member's next record gets the tag that A's record has now: tags have 13 bits */
+    OP_WRAP, /* the member's next record gets the tag that A's record has now: tags have 13 bits */
+    OP_DIE /* setup: the member died when it had placed A's record, and not brought it to its end; who has its number
+            * then is another, attached anew */
 };
 
 struct op {

@@ -34,6 +34,8 @@ static struct stage {
     struct key_state began[KEYS_N];
     uint64_t version_of_a;
     uint32_t span_of_a;
+    struct block_place left; /* by a dead one, with this H */
+    uint64_t left_h;
     struct walked walked[WORLD_PROCS];
     struct event events[WORLD_PROCS][OPS_EACH];
     uint32_t events_n[WORLD_PROCS]; /* begun */
@@ -163,6 +165,28 @@ static int wrap(struct attachment *a)
     return 0;
 }
 
+/* Back to behind the CAS that placed A's record; then the kernel's part of a death, and somebody else attaches. */
+static int die(uint32_t member)
+{
+    struct segment *s = &world.member[member].segment;
+    struct entry *e = world.member[member].a->entry;
+    const uint32_t index = world.member[member].a->index;
+    const uint64_t block = block_of(KEY_A), count = load_relaxed_u64(&e->counter); /* relaxed: nobody else runs */
+    if (!segment_locate(s, block, &stage.left))
+        return SHOAL_MISSING;
+    shared_u64 *words = segment_block(s, block), *slot = segment_slot(s, place_slot(payload_load(&words[1])));
+    stage.left_h = h_pack(h_generation(load_relaxed_u64(words)), index, BLOCK_OWNED);
+    store_relaxed_u64(slot, slot_with(load_relaxed_u64(slot), SLOT_TENT));
+    store_relaxed_u64(words, stage.left_h);
+    store_relaxed_u64(&e->counter, counter_pack(counter_count(count) - 1, count, 0));
+    store_relaxed_u64(&e->owned[0], block);
+    store_relaxed_u64(&e->hazard[HAZARD_OWN], block);
+    world_release_locks(member);
+    int code = world_attach(member); /* not with that index, which it seems to hold itself */
+    s->held[index] = 0;
+    return code;
+}
+
 static void walk_item(struct walked *w, const struct shoal_item *item)
 {
     struct event e = { .got = 0 };
@@ -208,6 +232,10 @@ static int op_run(uint32_t member, struct event *e)
     case OP_SWEEP:
         settle_sweep(m->a, &ignored);
         return 0;
+    case OP_SETTLE:
+        (void)heap_is_published(&m->segment, &stage.left); /* it begins here, having met the block */
+        (void)settle_block(m->a, &stage.left, stage.left_h, &ignored);
+        return 0;
     case OP_CHECK:
         return check(&m->handle);
     case OP_ATTACH:
@@ -221,6 +249,8 @@ static int op_run(uint32_t member, struct event *e)
         return 0;
     case OP_WRAP:
         return wrap(m->a);
+    case OP_DIE:
+        return die(member);
     case OP_RECLAIM:
         retire_reclaim(m->a);
         return 0;

@@ -20,6 +20,7 @@
 #define INCR(k, v) { OP_INCR, KEY_##k, v }
 #define REAP { OP_REAP, 0, 1 }
 #define SWEEP { OP_SWEEP, 0, 1 }
+#define SETTLE { OP_SETTLE, 0, 1 }
 #define CHECK { OP_CHECK, 0, 1 }
 #define ATTACH { OP_ATTACH, 0, 1 }
 #define DETACH { OP_DETACH, 0, 1 }
@@ -29,6 +30,7 @@
 #define FILL_ALL { OP_FILL, 0, FILL_MOST + 1 }
 #define UNFILL(i) { OP_UNFILL, 0, i }
 #define WRAP { OP_WRAP, 0, 1 }
+#define DIE { OP_DIE, 0, 1 }
 
 #define SMALL 232u /* 16 blocks in a span */
 #define LARGE 488u /* 8 */
@@ -122,6 +124,9 @@ const struct scenario scenarios[] = {
     { .name = "attach_tag", .about = "who has just attached takes, beside a scan of all hazards",
       .value_bytes = LARGE, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { ATTACH, TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_settle", .about = "the slot's word comes back, ABRT, while one settles a dead one's block",
+      .value_bytes = LARGE, .setup = { { 2, FILL(1) }, { 2, PUT(A, 9) }, { 1, WRAP }, { 2, DIE } },
+      .ops = { { SETTLE }, { REAP, PUT(A, 2) }, { UNFILL(0), ADD(A, 1) } } },
     { .name = "sweep_reuse", .about = "a span is emptied and cut up anew under a sweep", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
       .ops = { { EVACUATE, PUT(D, 4) }, { SWEEP } } },
