@@ -9,7 +9,7 @@
 #   ok broken variant NAME -DBROKEN_X is caught
 #
 # Exit status 0: all as expected; 1: not; 77: skipped, a tool is missing.
-# The short run takes about 1 GB, and under a minute on two free cores; --long adds configurations of up to
+# The short run takes about 1 GB, and two minutes on two free cores; --long adds configurations of up to
 # 10 GB and takes about half an hour.  JOBS (default 2) run at once.  CC is the compiler.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
