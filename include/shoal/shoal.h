@@ -151,7 +151,7 @@ SHOAL_API int shoal_size_for(uint64_t keys, uint64_t mean_key, uint64_t mean_val
  *            leading dot; anything with a '/' = a mapped file of that path
  *   options  NULL = capacity 1024 and defaults
  * Creation is atomic: a map is never seen half made, and a creator that is killed
- * leaves nothing.  0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS (also when the
+ * or fails leaves nothing.  0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS (also when the
  * file system has no room for header and table). */
 SHOAL_API int shoal_create(const char *name, const struct shoal_options *options, struct shoal **ret_map);
 

@@ -32,13 +32,29 @@ static int refuse_arguments(const char *what, const char *name, unsigned flags, 
     return 0;
 }
 
+/* A map that is being made, whose file has no name yet. */
+struct newborn {
+    const char *name;
+    struct shoal *map;
+};
+
+static int newborn_take(void *arg, int fd, const struct geometry *geometry)
+{
+    struct newborn *n = arg;
+    return map_file(fd, geometry, false, n->name, &n->map);
+}
+
+static void newborn_leave(void *arg) { registry_close(((struct newborn *)arg)->map); }
+
 int shoal_create(const char *name, const struct shoal_options *options, struct shoal **ret_map)
 {
-    int fd, rc = refuse_arguments("shoal_create", name, 0, ret_map);
-    struct geometry geometry;
+    struct newborn newborn = { .name = name };
+    int rc = refuse_arguments("shoal_create", name, 0, ret_map);
     if (rc == 0)
-        rc = segfile_create(name, options, &fd, &geometry);
-    return rc != 0 ? rc : map_file(fd, &geometry, false, name, ret_map);
+        rc = segfile_create(name, options, &(struct segfile_user){ newborn_take, newborn_leave, &newborn });
+    if (rc == 0)
+        *ret_map = newborn.map;
+    return rc;
 }
 
 int shoal_open(const char *name, unsigned flags, struct shoal **ret_map)

@@ -177,6 +177,7 @@ int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geom
 
 struct making {
     struct name name;
+    const struct segfile_user *user;
     struct geometry geometry;
     int dir;
     uint32_t mode;
@@ -184,8 +185,10 @@ struct making {
     bool preallocate;
 };
 
-static int making_begin(const char *name, const struct shoal_options *options, struct making *m)
+static int making_begin(const char *name, const struct shoal_options *options, const struct segfile_user *user,
+                        struct making *m)
 {
+    m->user = user;
     int code = name_parse(name, &m->name);
     if (code == 0)
         code = geometry_plan(options, &m->geometry);
@@ -287,8 +290,8 @@ static int fill_spans(const struct making *m, int fd)
     return code;
 }
 
-/* Everything but a name.  The header comes last: a draft that nobody finished is no map.  Permissions come
- * late: while a draft has 0600, the next creator can open it, whatever the map's are to be. */
+/* The header comes last: a draft that nobody finished is no map.  Permissions come late: while a draft has 0600,
+ * the next creator can open it, whatever the map's are to be. */
 static int fill(const struct making *m, int fd)
 {
     struct segment_header header;
@@ -303,6 +306,23 @@ static int fill(const struct making *m, int fd)
         return code;
     geometry_header(&m->geometry, &header);
     return write_all(m, fd, &header, sizeof header, 0);
+}
+
+/* Everything but a name.  The descriptor is the user's in the end, or closed. */
+static int complete(const struct making *m, int fd)
+{
+    int code = fill(m, fd);
+    if (code == 0)
+        return m->user->take(m->user->arg, fd, &m->geometry);
+    os_close(fd);
+    return code;
+}
+
+static void let_go(const struct making *m)
+{
+    int keep = errno;
+    m->user->leave(m->user->arg);
+    errno = keep;
 }
 
 /* -- By rename ------------------------------------------------------------------------------------------ */
@@ -388,34 +408,35 @@ static int draft_publish(const struct making *m, const struct draft_name *draft)
     return errno == ENOENT ? BEGIN_AGAIN : os_failure(&m->name, "name the new file");
 }
 
-static int draft_make(const struct making *m, int *ret_fd)
+static int draft_make(const struct making *m)
 {
     struct draft_name draft;
     int fd = -1;
     int code = draft_open(m, &draft, &fd);
     if (code != 0)
         return code;
-    code = fill(m, fd);
-    if (code == 0)
+    code = complete(m, fd);
+    const bool taken = code == 0;
+    if (taken)
         code = draft_publish(m, &draft);
     if (code == 0) {
         os_unlock(fd, SEGFILE_DRAFT_BYTE);
-        *ret_fd = fd;
         return 0;
     }
     draft_remove(m, draft.last);
-    os_close(fd);
+    if (taken)
+        let_go(m);
     return code;
 }
 
-static int make_by_rename(const struct making *m, int *ret_fd)
+static int make_by_rename(const struct making *m)
 {
     leftovers_remove(m);
     int code = refuse_taken(m);
     if (code != 0)
         return code;
     for (int i = 0; i < TRIES_MAX; i++) {
-        code = draft_make(m, ret_fd);
+        code = draft_make(m);
         if (code != BEGIN_AGAIN)
             return code;
     }
@@ -423,16 +444,13 @@ static int make_by_rename(const struct making *m, int *ret_fd)
     return error_os("%s: removed %d times while it was being made", m->name.shown, TRIES_MAX);
 }
 
-int segfile_create_by_rename(const char *name, const struct shoal_options *options, int *ret_fd,
-                             struct geometry *ret_geometry)
+int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct segfile_user *user)
 {
     struct making m;
-    int code = making_begin(name, options, &m);
+    int code = making_begin(name, options, user, &m);
     if (code != 0)
         return code;
-    code = make_by_rename(&m, ret_fd);
-    if (code == 0)
-        *ret_geometry = m.geometry;
+    code = make_by_rename(&m);
     os_close(m.dir);
     return code;
 }
@@ -473,35 +491,31 @@ static int unnamed_publish(const struct making *m, int fd)
     }
 }
 
-static int make_by_link(const struct making *m, int *ret_fd)
+static int make_by_link(const struct making *m)
 {
     int fd = -1;
     int code = refuse_taken(m);
     if (code == 0)
         code = unnamed_open(m, &fd);
     if (code == 0)
-        code = fill(m, fd);
-    if (code == 0)
-        code = unnamed_publish(m, fd);
-    if (code == 0)
-        *ret_fd = fd;
-    else
-        os_close(fd);
+        code = complete(m, fd);
+    if (code != 0)
+        return code;
+    code = unnamed_publish(m, fd);
+    if (code != 0)
+        let_go(m);
     return code;
 }
 
-int segfile_create(const char *name, const struct shoal_options *options, int *ret_fd,
-                   struct geometry *ret_geometry)
+int segfile_create(const char *name, const struct shoal_options *options, const struct segfile_user *user)
 {
     struct making m;
-    int code = making_begin(name, options, &m);
+    int code = making_begin(name, options, user, &m);
     if (code != 0)
         return code;
-    code = make_by_link(&m, ret_fd);
+    code = make_by_link(&m);
     if (code == BY_RENAME)
-        code = make_by_rename(&m, ret_fd);
-    if (code == 0)
-        *ret_geometry = m.geometry;
+        code = make_by_rename(&m);
     os_close(m.dir);
     return code;
 }

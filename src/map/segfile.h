@@ -7,16 +7,23 @@
 
 #include "format/geometry.h"
 
+/* Who uses a new file gets it complete, before it has its name: where he can't, there is no map either. */
+struct segfile_user {
+    /* fd is open for reading and writing, and the user's from here on, also where this fails. */
+    int (*take)(void *arg, int fd, const struct geometry *geometry);
+    /* Behind a take that went well: the file gets no name; let go of it. */
+    void (*leave)(void *arg);
+    void *arg;
+};
+
 /* Create the file of a new map, with header, table and attachments allocated in full, and give it its
- * name at the end: it is never seen half made.  *ret_fd is open for reading and writing.
- * 0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS. */
-int segfile_create(const char *name, const struct shoal_options *options, int *ret_fd,
-                   struct geometry *ret_geometry);
+ * name at the end: it is never seen half made.  May call take more than once, with leave in between.
+ * 0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS, what take answered. */
+int segfile_create(const char *name, const struct shoal_options *options, const struct segfile_user *user);
 
 /* The same by a private name that is renamed in the end: for file systems where a file cannot be made
  * without a name.  A creator that is killed leaves the private name to the next one that comes this way. */
-int segfile_create_by_rename(const char *name, const struct shoal_options *options, int *ret_fd,
-                             struct geometry *ret_geometry);
+int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct segfile_user *user);
 
 /* While a map has its private name, its creator holds this byte locked.  Attachments lock bytes far
  * behind the file's end. */

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "lib/fail.h"
-#include "map/segfile.h"
+#include "lib/new_file.h"
 
 /* -- Directory and map ---------------------------------------------------------------------------------- */
 
@@ -93,7 +93,7 @@ void name_operate_create_by_rename(struct run *run)
     char path[128];
     int fd = -1;
     map_of(run, path);
-    run->code = segfile_create_by_rename(path, &options, &fd, &geometry);
+    run->code = new_file(segfile_create_by_rename, path, &options, &fd, &geometry);
 }
 
 void name_operate_open_or_create(struct run *run)
@@ -154,7 +154,7 @@ static int try_create(const struct run *run)
     map_of(run, path);
     if (run->scenario->operate == name_operate_create_by_rename) {
         int fd = -1;
-        const int code = segfile_create_by_rename(path, &options, &fd, &geometry);
+        const int code = new_file(segfile_create_by_rename, path, &options, &fd, &geometry);
         close(fd);
         return code;
     }

@@ -35,13 +35,13 @@
 
 #include "base/error.h"
 #include "base/os.h"
+#include "lib/new_file.h"
 #include "map/name.h"
 #include "map/segfile.h"
 
 #define UNTOUCHED (-77)
 #define NOBODY 65534
 
-typedef int create_fn(const char *, const struct shoal_options *, int *, struct geometry *);
 static create_fn *const creators[] = { segfile_create, segfile_create_by_rename };
 #define CREATORS_N 2
 
@@ -124,7 +124,7 @@ static inline void create_small(create_fn *create, const char *path)
     struct shoal_options o = small();
     struct geometry g;
     int fd = UNTOUCHED;
-    assert_int_equal(create(path, &o, &fd, &g), 0);
+    assert_int_equal(new_file(create, path, &o, &fd, &g), 0);
     assert_true(fd >= 0);
     close(fd);
 }
@@ -154,7 +154,7 @@ static inline void assert_refused(unsigned calls, const char *name, int code, co
     struct geometry g;
     int fd = UNTOUCHED;
     for (int i = 0; i < CREATORS_N && (calls & CREATE); i++) {
-        assert_int_equal(creators[i](name, &o, &fd, &g), code);
+        assert_int_equal(new_file(creators[i], name, &o, &fd, &g), code);
         assert_text_has(text);
     }
     if (calls & OPEN) {

@@ -172,7 +172,7 @@ static void a_new_map_is_complete(void **state)
         const char *path = in_place(p, 0, "jobs");
         int fd = UNTOUCHED, other = UNTOUCHED;
         struct stat st;
-        assert_int_equal(creators[i](path, &o, &fd, &made[i]), 0);
+        assert_int_equal(new_file(creators[i], path, &o, &fd, &made[i]), 0);
         assert_int_equal(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDWR);
         assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
         assert_int_equal(fstat(fd, &st), 0);
@@ -200,9 +200,9 @@ static void preallocated_spans_say_so(void **state)
     o.heap_bytes = (uint64_t)600 * 4096;
     o.flags = SHOAL_PREALLOCATE;
     for (int i = 0; i < CREATORS_N; i++) {
-        struct geometry g;
+        struct geometry g = { 0 };
         int fd = UNTOUCHED;
-        assert_int_equal(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g), 0);
+        assert_int_equal(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g), 0);
         assert_true(g.spans_n > 512);
         assert_true(os_file_allocated_bytes(fd) >= g.segment_bytes);
         uint64_t words[1024] = { 0 };
@@ -235,7 +235,7 @@ static void bad_options_leave_nothing(void **state)
     int fd = UNTOUCHED;
     o.on_full = SHOAL_FULL_SPILL;
     for (int i = 0; i < CREATORS_N; i++)
-        assert_int_equal(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g), SHOAL_EINVAL);
+        assert_int_equal(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g), SHOAL_EINVAL);
     assert_int_equal(fd, UNTOUCHED);
     assert_int_equal(entries_n(p), 0);
 }
@@ -261,7 +261,7 @@ static void race(struct place *p, int which)
             int fd;
             close(gate[1]);
             while (read(gate[0], &byte, 1) > 0) {} /* until the parent opens the gate by closing it */
-            _exit(-creators[which < 2 ? which : i % 2](path, &o, &fd, &g));
+            _exit(-new_file(creators[which < 2 ? which : i % 2], path, &o, &fd, &g));
         }
     }
     close(gate[0]);
@@ -303,7 +303,7 @@ static void the_umask_does_not_apply(void **state)
         const mode_t mode = modes[i / 3 % 4];
         o.mode = mode;
         umask(masks[i % 3]);
-        int code = creators[i / 12](in_place(p, 0, "jobs"), &o, &fd, &g);
+        int code = new_file(creators[i / 12], in_place(p, 0, "jobs"), &o, &fd, &g);
         umask(before);
         assert_int_equal(code, 0);
         assert_int_equal(fstat(fd, &st), 0);
@@ -323,7 +323,7 @@ static void the_group_is_set(void **state)
         struct geometry g;
         struct stat st;
         int fd = UNTOUCHED;
-        assert_int_equal(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g), 0);
+        assert_int_equal(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g), 0);
         assert_int_equal(fstat(fd, &st), 0);
         assert_int_equal(st.st_gid, o.gid);
         assert_int_equal(st.st_mode & 07777, 0660);
@@ -339,7 +339,7 @@ static int as_nobody(struct place *p)
     int fd = UNTOUCHED;
     create_small(segfile_create, in_place(p, 1, "roots"));
     o.mode = 0664;
-    CHECK(segfile_create(in_place(p, 2, "readable"), &o, &fd, &g) == 0);
+    CHECK(new_file(segfile_create, in_place(p, 2, "readable"), &o, &fd, &g) == 0);
     close(fd);
     fd = UNTOUCHED;
     CHECK(chmod(p->dir, 0777) == 0);
@@ -348,7 +348,7 @@ static int as_nobody(struct place *p)
     o.mode = 0600;
     o.gid = 12345;
     for (int i = 0; i < CREATORS_N; i++) {
-        CHECK(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EPERM);
+        CHECK(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EPERM);
         CHECK(strstr(shoal_error_text(), "give it to group 12345") != NULL);
     }
     CHECK(entries_n(p) == 2 && fd == UNTOUCHED);
@@ -360,7 +360,7 @@ static int as_nobody(struct place *p)
     close(fd);
     fd = UNTOUCHED;
     CHECK(chdir(p->dir) == 0);
-    CHECK(segfile_create("/proc/jobs", NULL, &fd, &g) == SHOAL_EOS);
+    CHECK(new_file(segfile_create, "/proc/jobs", NULL, &fd, &g) == SHOAL_EOS);
     CHECK(fd == UNTOUCHED);
     return 0;
 }
@@ -423,13 +423,13 @@ static int on_a_full_file_system(struct place *p)
     int fd = UNTOUCHED;
     for (int i = 0; i < CREATORS_N; i++) {
         errno = 0;
-        CHECK(creators[i](in_place(p, 0, "jobs"), &large, &fd, &g) == SHOAL_EOS && errno == ENOSPC);
+        CHECK(new_file(creators[i], in_place(p, 0, "jobs"), &large, &fd, &g) == SHOAL_EOS && errno == ENOSPC);
         CHECK(strstr(shoal_error_text(), "bytes for header and table: No space left") != NULL);
-        CHECK(creators[i](p->path[0], &whole, &fd, &g) == SHOAL_EOS && errno == ENOSPC);
+        CHECK(new_file(creators[i], p->path[0], &whole, &fd, &g) == SHOAL_EOS && errno == ENOSPC);
         CHECK(strstr(shoal_error_text(), "bytes for header, table and heap: No space left") != NULL);
         CHECK(fd == UNTOUCHED && entries_n(p) == 0);
         whole.flags = 0;
-        CHECK(creators[i](p->path[0], &whole, &fd, &g) == 0); /* a heap may be larger than what is free */
+        CHECK(new_file(creators[i], p->path[0], &whole, &fd, &g) == 0); /* a heap may be larger than what is free */
         whole.flags = SHOAL_PREALLOCATE;
         CHECK(entries_n(p) == 1 && segfile_unlink(p->path[0]) == 0 && close(fd) == 0);
         fd = UNTOUCHED;
@@ -450,7 +450,7 @@ static int without_proc(struct place *p)
     struct geometry g;
     int fd = UNTOUCHED;
     touch(in_place(p, 1, ".jobs.shoal-new.0123abcd"));
-    CHECK(segfile_create(in_place(p, 0, "jobs"), &o, &fd, &g) == 0);
+    CHECK(new_file(segfile_create, in_place(p, 0, "jobs"), &o, &fd, &g) == 0);
     CHECK(segfile_open(p->path[0], 0, &fd, &g) == 0);
     CHECK(entries_n(p) == 1); /* it came the other way, and cleaned up there */
     return 0;
@@ -484,10 +484,10 @@ static int create_and_look(struct place *p)
     int fd = UNTOUCHED;
     struct stat st;
     touch(in_place(p, 1, ".jobs.shoal-new.0123abcd"));
-    CHECK(segfile_create(in_place(p, 0, "jobs"), &o, &fd, &g) == 0);
+    CHECK(new_file(segfile_create, in_place(p, 0, "jobs"), &o, &fd, &g) == 0);
     CHECK(entries_n(p) == 1);
     CHECK(fstat(fd, &st) == 0 && st.st_nlink == 1);
-    CHECK(segfile_create(p->path[0], &o, &fd, &g) == SHOAL_EMAPEXISTS);
+    CHECK(new_file(segfile_create, p->path[0], &o, &fd, &g) == SHOAL_EMAPEXISTS);
     CHECK(segfile_open(p->path[0], 0, &fd, &g) == 0);
     CHECK(segfile_unlink(p->path[0]) == 0 && entries_n(p) == 0);
     return 0;
@@ -518,7 +518,7 @@ static int without_anything(struct place *p)
     int fd = UNTOUCHED;
     if (!forbid(SYS_linkat, 0, 0, EOPNOTSUPP) || !forbid(SYS_renameat2, 0, 0, EINVAL))
         return CHILD_SKIPS;
-    CHECK(segfile_create(in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EOPNOTSUPP);
+    CHECK(new_file(segfile_create, in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EOPNOTSUPP);
     CHECK(entries_n(p) == 0 && fd == UNTOUCHED);
     return 0;
 }
@@ -531,7 +531,7 @@ static int without_allocation(struct place *p)
     if (!forbid(SYS_fallocate, 0, 0, EOPNOTSUPP))
         return CHILD_SKIPS;
     for (int i = 0; i < CREATORS_N; i++)
-        CHECK(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EOPNOTSUPP);
+        CHECK(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EOPNOTSUPP);
     CHECK(entries_n(p) == 0 && fd == UNTOUCHED);
     return 0;
 }
@@ -543,7 +543,7 @@ static int without_locks(struct place *p)
     int fd = UNTOUCHED;
     if (!forbid(SYS_fcntl, 1, F_OFD_SETLK, ENOLCK))
         return CHILD_SKIPS;
-    CHECK(segfile_create_by_rename(in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == ENOLCK);
+    CHECK(new_file(segfile_create_by_rename, in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == ENOLCK);
     CHECK(entries_n(p) == 0 && fd == UNTOUCHED);
     return 0;
 }
@@ -556,7 +556,7 @@ static int over_the_size_limit(struct place *p)
     struct rlimit limit = { 8192, 8192 };
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
     for (int i = 0; i < CREATORS_N; i++)
-        CHECK(creators[i](in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EFBIG);
+        CHECK(new_file(creators[i], in_place(p, 0, "jobs"), &o, &fd, &g) == SHOAL_EOS && errno == EFBIG);
     CHECK(entries_n(p) == 0 && fd == UNTOUCHED);
     return 0;
 }

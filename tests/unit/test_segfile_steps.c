@@ -39,7 +39,7 @@ static int victim_link(const char *path)
     struct shoal_options o = small();
     struct geometry g;
     int fd;
-    return segfile_create(path, &o, &fd, &g);
+    return new_file(segfile_create, path, &o, &fd, &g);
 }
 
 static int victim_rename(const char *path)
@@ -47,7 +47,7 @@ static int victim_rename(const char *path)
     struct shoal_options o = small();
     struct geometry g;
     int fd;
-    return segfile_create_by_rename(path, &o, &fd, &g);
+    return new_file(segfile_create_by_rename, path, &o, &fd, &g);
 }
 
 /* A child that runs fn and stands before or behind its step-th system call.  0 where it ended earlier, with
@@ -136,7 +136,7 @@ static void visit_kill_rename(struct place *p, const char *path, pid_t pid)
     int fd;
     if (access(path, F_OK) == 0) {
         assert_opens(path);
-        assert_int_equal(segfile_create_by_rename(path, &o, &fd, &g), SHOAL_EMAPEXISTS);
+        assert_int_equal(new_file(segfile_create_by_rename, path, &o, &fd, &g), SHOAL_EMAPEXISTS);
     } else {
         create_small(segfile_create_by_rename, path);
     }
@@ -155,7 +155,7 @@ static void visit_rival(struct place *p, const char *path, pid_t pid)
     struct shoal_options o = small();
     struct geometry g;
     int fd = UNTOUCHED;
-    int mine = segfile_create_by_rename(path, &o, &fd, &g);
+    int mine = new_file(segfile_create_by_rename, path, &o, &fd, &g);
     int its = let_go(pid);
     assert_true((mine == 0 && its == SHOAL_EMAPEXISTS) || (mine == SHOAL_EMAPEXISTS && its == 0));
     close(fd);
