@@ -257,5 +257,45 @@ static void full_under_a_race(void)
     }
 }
 
+/* -- Long keys ------------------------------------------------------------------------------------ */
+
+#define LONG_KEYS 14u
+#define LONG_BYTES 2000u
+
+static size_t long_key(char *to, uint32_t k)
+{
+    memset(to, (int)('a' + k % 26), LONG_BYTES);
+    (void)snprintf(to, 8, "%07u", k);
+    return 500 + (size_t)k * 97; /* on both sides of what is hashed at once */
+}
+
+/* In one or two groups all homes' bounds are raised; each delete looks at who still needs them, and so hashes
+ * the keys that stay.  In every order of deletes, what stays is found. */
+static void long_keys_keep_their_bounds(void)
+{
+    char key[LONG_BYTES];
+    uint64_t random = scene_seed();
+    for (uint32_t round = 0; round < scene_rounds(60); round++) {
+        struct shoal *map = scene_map(LONG_KEYS, 1u << 20);
+        uint32_t order[LONG_KEYS];
+        for (uint32_t k = 0; k < LONG_KEYS; k++) {
+            uint32_t at = (uint32_t)random_below(&random, k + 1);
+            order[k] = order[at];
+            order[at] = k;
+            must(shoal_put(map, key, long_key(key, k), &k, sizeof k));
+        }
+        for (uint32_t n = 0; n < LONG_KEYS; n++) {
+            must(shoal_delete(map, key, long_key(key, order[n])));
+            for (uint32_t i = n + 1; i < LONG_KEYS; i++) {
+                uint32_t got = UINT32_MAX;
+                must(shoal_get(map, key, long_key(key, order[i]), &got, sizeof got, NULL));
+                require(got == order[i], "A: key %u holds %u", order[i], got);
+            }
+            (void)scene_check(map, true);
+        }
+        shoal_close(map);
+    }
+}
+
 SCENE_MAIN(SCENE(claims_by_threads), SCENE(claims_by_processes), SCENE(tiny_capacities), SCENE(capacity_is_a_minimum),
-           SCENE(full_under_a_race))
+           SCENE(full_under_a_race), SCENE(long_keys_keep_their_bounds))

@@ -156,6 +156,45 @@ static void idle_one_by_one(void)
     shoal_close(g->map);
 }
 
+/* -- Many in one run ---------------------------------------------------------------------------------- */
+
+#define RUN_RECORDS 400u
+#define DELETERS 4u
+
+static void delete_share(uint32_t who, void *arg)
+{
+    struct garbage *g = arg;
+    for (uint32_t i = 0; i < RETIRED_N - 2; i++)
+        fill_delete(g->map, 'r', who * RETIRED_N + i);
+    bell_ring(&g->ready);
+    bell_hear(&g->go);
+}
+
+/* Four who are idle have retired 60 records each of one run: a sweep frees them all, in more than one go. */
+static void many_of_one_run(void)
+{
+    struct garbage *g = garbage_make(scene_map(1000, 64u << 20), 40, scene_seed());
+    pid_t pids[DELETERS];
+    require(fill_series(g->map, 'r', g->bytes, RUN_RECORDS) == RUN_RECORDS, "the heap is full");
+    for (uint32_t i = 0; i < DELETERS; i++)
+        pids[i] = crew_start(i, delete_share, g);
+    for (uint32_t i = 0; i < DELETERS; i++)
+        bell_hear(&g->ready);
+    const uint64_t retired = scene_stats(g->map).retired_bytes;
+    require(retired >= 150 * (uint64_t)g->bytes, "only %llu bytes are retired: this test sees nothing",
+            (unsigned long long)retired);
+    must(shoal_reap(g->map, NULL));
+    require(scene_stats(g->map).retired_bytes == 0, "H: a sweep leaves %llu bytes",
+            (unsigned long long)scene_stats(g->map).retired_bytes);
+    for (uint32_t i = 0; i < DELETERS; i++)
+        bell_ring(&g->go);
+    for (uint32_t i = 0; i < DELETERS; i++)
+        crew_end(pids[i]);
+    require(scene_count(g->map) == RUN_RECORDS - DELETERS * (RETIRED_N - 2), "count");
+    (void)scene_check(g->map, true);
+    shoal_close(g->map);
+}
+
 /* -- Much that is pinned ----------------------------------------------------------------------- */
 
 #define PINNERS 4u
@@ -278,5 +317,6 @@ static void refused_until_an_update_lets_go(void)
     shoal_close(g->map);
 }
 
-SCENE_MAIN(SCENE(stopped_for_ever), SCENE(idle_one_by_one), SCENE(more_pinned_than_a_list_takes),
+SCENE_MAIN(SCENE(stopped_for_ever), SCENE(idle_one_by_one), SCENE(many_of_one_run),
+           SCENE(more_pinned_than_a_list_takes),
            SCENE(refused_until_unpinned), SCENE(refused_until_an_update_lets_go))
