@@ -14,12 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "baselines/run.h"
 #include "baselines/table.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/processor.h"
 #include "lib/random.h"
@@ -52,13 +52,6 @@ static struct job jobs[JOBS_MAX];
 static struct row rows[SYSTEMS_N * VICTIM_ACTS * 2];
 static uint32_t rows_n;
 
-static void *shared_memory(size_t bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    return at;
-}
-
 /* -- Runs -------------------------------------------------------------------------------------------- */
 
 static void begin_run(struct job *job, uint32_t slot, enum fate fate, uint64_t point, bool recover)
@@ -78,9 +71,7 @@ static void begin_run(struct job *job, uint32_t slot, enum fate fate, uint64_t p
 
 static void start_run(struct job *job, struct trace *record)
 {
-    fflush(NULL);
-    job->pid = fork();
-    require(job->pid >= 0, "fork: %s", strerror(errno));
+    job->pid = child_fork();
     if (job->pid > 0)
         return;
     setpgid(0, 0);
@@ -217,9 +208,7 @@ static void make_scene(const struct system *system, enum victim_act act)
     scene->system = system;
     scene->act = act;
     begin_run(&jobs[0], 0, FATE_RECORD, 0, false);
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
         scene_make(scene, jobs[0].run->name);
         _exit(0);
@@ -313,11 +302,11 @@ static uint32_t run_systems(FILE *tsv)
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
-    scene = shared_memory(sizeof *scene);
+    scene = child_memory(sizeof *scene);
     trace_begin(&trace, TRACE_ROOM);
-    points = shared_memory(TRACE_ROOM * sizeof points[0]);
+    points = child_memory(TRACE_ROOM * sizeof points[0]);
     for (uint32_t i = 0; i < want.jobs; i++)
-        jobs[i].run = shared_memory(sizeof *jobs[i].run);
+        jobs[i].run = child_memory(sizeof *jobs[i].run);
     FILE *tsv = want.tsv ? fopen(want.tsv, "we") : NULL;
     require(!want.tsv || tsv, "%s: %s", want.tsv, strerror(errno));
     if (tsv)

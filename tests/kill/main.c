@@ -11,7 +11,6 @@
  * seed.  --shorter: leave out variants of N instructions and more, where each point takes as long as many of the
  * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "kill/build.h"
 #include "kill/done.h"
 #include "kill/names.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/processor.h"
 #include "lib/random.h"
@@ -101,9 +101,7 @@ static void begin_run(struct job *job, uint32_t slot, enum run_kind kind, uint32
 static void spawn(struct job *job, uint32_t slot, enum run_kind kind, uint32_t point)
 {
     begin_run(job, slot, kind, point);
-    fflush(NULL);
-    job->pid = fork();
-    require(job->pid >= 0, "fork: %s", strerror(errno));
+    job->pid = child_fork();
     if (job->pid > 0)
         return;
     setpgid(0, 0);
@@ -176,9 +174,7 @@ static void await_jobs(void)
 static bool build(uint32_t variant)
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
         fail_into(jobs[0].text, TEXT_BYTES);
         jobs[0].text[0] = 0;
@@ -200,9 +196,7 @@ static bool record(void)
     const uint32_t failures = total.failures;
     int status = 0;
     begin_run(&jobs[0], 0, RUN_RECORD, 0);
-    fflush(NULL);
-    jobs[0].pid = fork();
-    require(jobs[0].pid >= 0, "fork: %s", strerror(errno));
+    jobs[0].pid = child_fork();
     if (jobs[0].pid == 0) {
         struct trace recorded = trace;
         setpgid(0, 0);
@@ -360,13 +354,6 @@ static bool read_arguments(int argc, char **argv)
     return list;
 }
 
-static void *shared_memory(size_t bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    return at;
-}
-
 int main(int argc, char **argv)
 {
     began = seconds();
@@ -376,10 +363,10 @@ int main(int argc, char **argv)
         printf("kill: seed %llu\n", (unsigned long long)want.seed);
         stage = stage_new();
         trace_begin(&trace, TRACE_ROOM);
-        points = shared_memory(POINTS_ROOM * sizeof points[0]);
+        points = child_memory(POINTS_ROOM * sizeof points[0]);
         for (uint32_t i = 0; i < want.jobs; i++) {
-            jobs[i].run = shared_memory(sizeof *jobs[i].run);
-            jobs[i].text = shared_memory(TEXT_BYTES);
+            jobs[i].run = child_memory(sizeof *jobs[i].run);
+            jobs[i].text = child_memory(TEXT_BYTES);
         }
     }
     each_scenario(scenarios_of_keys, scenarios_of_keys_n, list);
