@@ -63,7 +63,7 @@ esac
 commit=unknown
 if commit_found=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null); then
     commit=$commit_found
-    [ -z "$(git -C "$root" status --porcelain -- include src bench 2>/dev/null)" ] || commit=$commit+changes
+    [ -z "$(git -C "$root" status --porcelain -- include src bench tests/lib 2>/dev/null)" ] || commit=$commit+changes
 fi
 
 csv=$build/last.csv

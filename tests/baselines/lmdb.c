@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * LMDB on a memory file system: a B+tree in copied pages, one writer at a time under a robust mutex, readers
- * on snapshots that a table of readers keeps.
- *
- * NOSYNC as for volatile data, a read transaction per handle that is renewed for each get.  Each write is a
- * transaction of its own, because a put must be visible when it returns.  The recovery step is
- * mdb_reader_check, which its manual asks users to call: slots of dead readers hold old pages back.
+ * LMDB: the map of lib/lmdb_map.h.  The recovery step is mdb_reader_check, which its manual asks users to call: slots
+ * of dead readers hold old pages back.
  *
  * Twice: as it is by default, and with MDB_WRITEMAP, the faster way, in which pages and the meta page are
  * changed in the map itself.
  */
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "baselines/system.h"
+#include "lib/lmdb_map.h"
 #include "shoal/shoal.h"
 
 /* Pages of 4096 bytes hold about 30 such records each; as much again for the copies that a change makes. */
 #define MAP_BYTES (SYSTEM_ROOM * 262u / 4096u * 4096u)
 
 struct handle {
-    MDB_env *env;
-    MDB_dbi dbi;
-    MDB_txn *read; /* reset between calls */
+    struct lmdb_map map;
     uint32_t *recoveries;
 };
 
@@ -42,58 +34,29 @@ static int code_of(int code)
     }
 }
 
-static void paths(const struct system_setup *setup, char path[128], char lock[128])
+static void path_of(const struct system_setup *setup, char path[64])
 {
-    snprintf(path, 128, "/dev/shm/%s", setup->name);
-    snprintf(lock, 128, "/dev/shm/%s-lock", setup->name);
+    snprintf(path, 64, "/dev/shm/%s", setup->name);
 }
 
 static void close_it(void *handle)
 {
     struct handle *own = handle;
-    if (own->read)
-        mdb_txn_abort(own->read);
-    if (own->env)
-        mdb_env_close(own->env);
+    lmdb_map_close(&own->map);
     free(own);
-}
-
-static int env_open(const struct system_setup *setup, unsigned flags, MDB_env **ret_env)
-{
-    char path[128], lock[128];
-    paths(setup, path, lock);
-    int code = mdb_env_create(ret_env);
-    if (code == 0)
-        code = mdb_env_set_mapsize(*ret_env, MAP_BYTES);
-    if (code == 0)
-        code = mdb_env_set_maxreaders(*ret_env, SYSTEM_PROCESSES);
-    if (code == 0)
-        code = mdb_env_open(*ret_env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NORDAHEAD | MDB_NOTLS | flags, 0600);
-    return code;
-}
-
-/* The unnamed database is there from the start: a transaction for reading finds it. */
-static int handle_fill(struct handle *own, const struct system_setup *setup, unsigned flags)
-{
-    int code = env_open(setup, flags, &own->env);
-    if (code == 0)
-        code = mdb_txn_begin(own->env, NULL, MDB_RDONLY, &own->read);
-    if (code == 0)
-        code = mdb_dbi_open(own->read, NULL, 0, &own->dbi);
-    if (code == 0)
-        mdb_txn_reset(own->read);
-    own->recoveries = setup->recoveries;
-    return code;
 }
 
 static int open_with(const struct system_setup *setup, unsigned flags, void **ret_handle)
 {
+    char path[64];
     struct handle *own = calloc(1, sizeof *own);
     if (!own)
         return SHOAL_EOS;
-    const int code = handle_fill(own, setup, flags);
+    path_of(setup, path);
+    own->recoveries = setup->recoveries;
+    const int code = lmdb_map_open(&own->map, path, MAP_BYTES, SYSTEM_PROCESSES, flags);
     if (code != 0) {
-        close_it(own);
+        free(own);
         return code_of(code);
     }
     *ret_handle = own;
@@ -125,62 +88,34 @@ static int create_writemap(const struct system_setup *setup) { return create_wit
 
 static void unlink_it(const struct system_setup *setup)
 {
-    char path[128], lock[128];
-    paths(setup, path, lock);
-    unlink(path);
-    unlink(lock);
-}
-
-static MDB_val val(const void *at, size_t bytes)
-{
-    return (MDB_val){ .mv_size = bytes, .mv_data = (void *)(uintptr_t)at };
+    char path[64];
+    path_of(setup, path);
+    lmdb_map_unlink(path);
 }
 
 static int get(void *handle, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes)
 {
     struct handle *own = handle;
-    MDB_val key_val = val(key, key_bytes), value;
-    int code = mdb_txn_renew(own->read);
-    if (code != 0)
-        return code_of(code);
-    code = mdb_get(own->read, own->dbi, &key_val, &value);
-    if (code == 0 && value.mv_size <= buf_bytes) {
-        memcpy(buf, value.mv_data, value.mv_size);
-        *ret_bytes = value.mv_size;
-    }
-    mdb_txn_reset(own->read);
-    return code_of(code);
-}
-
-/* value NULL: delete. */
-static int write_one(struct handle *own, const void *key, size_t key_bytes, MDB_val *value)
-{
-    MDB_txn *txn;
-    MDB_val key_val = val(key, key_bytes);
-    int code = mdb_txn_begin(own->env, NULL, 0, &txn);
-    if (code != 0)
-        return code_of(code);
-    code = value ? mdb_put(txn, own->dbi, &key_val, value, 0) : mdb_del(txn, own->dbi, &key_val, NULL);
-    if (code != 0) {
-        mdb_txn_abort(txn);
-        return code_of(code);
-    }
-    return code_of(mdb_txn_commit(txn));
+    return code_of(lmdb_map_get(&own->map, key, key_bytes, buf, buf_bytes, ret_bytes));
 }
 
 static int put(void *handle, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
 {
-    MDB_val value_val = val(value, value_bytes);
-    return write_one(handle, key, key_bytes, &value_val);
+    struct handle *own = handle;
+    return code_of(lmdb_map_put(&own->map, key, key_bytes, value, value_bytes, 0));
 }
 
-static int del(void *handle, const void *key, size_t key_bytes) { return write_one(handle, key, key_bytes, NULL); }
+static int del(void *handle, const void *key, size_t key_bytes)
+{
+    struct handle *own = handle;
+    return code_of(lmdb_map_del(&own->map, key, key_bytes));
+}
 
 static int recover(void *handle)
 {
     struct handle *own = handle;
     int dead = 0;
-    const int code = mdb_reader_check(own->env, &dead);
+    const int code = mdb_reader_check(own->map.env, &dead);
     if (dead > 0)
         ++*own->recoveries;
     return code_of(code);

@@ -14,24 +14,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "baselines/run.h"
 #include "baselines/table.h"
+#include "lib/child.h"
 #include "lib/fail.h"
-#include "lib/processor.h"
+#include "lib/jobs.h"
 #include "lib/random.h"
 
 #define TRACE_ROOM 200000u
-#define JOBS_MAX 16u
 #define QUICK_POINTS 60u /* of kills and of stops each */
 #define WATCHDOG_S 120u /* for the test's own faults; who waits is found without it */
 #define SKIPPED 77
 
 struct job {
-    pid_t pid;
     struct run *run;
     struct row *row;
 };
@@ -48,22 +46,16 @@ static struct scene *scene;
 static struct trace trace;
 static uint32_t *points; /* places of the trace */
 static uint32_t points_n;
-static struct job jobs[JOBS_MAX];
+static struct jobs jobs;
+static struct job job_of[JOBS_MAX]; /* by slot */
 static struct row rows[SYSTEMS_N * VICTIM_ACTS * 2];
 static uint32_t rows_n;
 
-static void *shared_memory(size_t bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    return at;
-}
-
 /* -- Runs -------------------------------------------------------------------------------------------- */
 
-static void begin_run(struct job *job, uint32_t slot, enum fate fate, uint64_t point, bool recover)
+static void begin_run(uint32_t slot, enum fate fate, uint64_t point, bool recover)
 {
-    struct run *run = job->run;
+    struct run *run = job_of[slot].run;
     memset(run, 0, offsetof(struct run, tracks));
     run->scene = scene;
     run->fate = fate;
@@ -76,28 +68,19 @@ static void begin_run(struct job *job, uint32_t slot, enum fate fate, uint64_t p
     snprintf(run->name, sizeof run->name, "shoal-baselines-%d-%u", (int)getpid(), slot);
 }
 
-static void start_run(struct job *job, struct trace *record)
+static void start_run(uint32_t slot, struct trace *record)
 {
-    fflush(NULL);
-    job->pid = fork();
-    require(job->pid >= 0, "fork: %s", strerror(errno));
-    if (job->pid > 0)
+    struct run *run = job_of[slot].run;
+    if (!jobs_fork(&jobs, slot, run->text, sizeof run->text, WATCHDOG_S))
         return;
-    setpgid(0, 0);
-    processor_stay(job->run->slot);
-    fail_into(job->run->text, sizeof job->run->text);
-    alarm(WATCHDOG_S);
-    job->run->found = FOUND_RIGHT;
-    run_once(job->run, record);
+    run->found = FOUND_RIGHT;
+    run_once(run, record);
     _exit(0);
 }
 
-static void finish_run(struct job *job, int status)
+static void finish_run(struct run *run, int status)
 {
     uint32_t recoveries = 0;
-    struct run *run = job->run;
-    kill(-job->pid, SIGKILL); /* whoever is left of that run */
-    job->pid = 0;
     scene->system->unlink(&(struct system_setup){ run->name, &recoveries });
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         run->found = FOUND_HARNESS;
@@ -112,60 +95,34 @@ static void finish_run(struct job *job, int status)
 
 static void run_alone(enum fate fate, uint64_t point, struct trace *record)
 {
-    int status = 0;
-    begin_run(&jobs[0], 0, fate, point, false);
-    start_run(&jobs[0], record);
-    waitpid(jobs[0].pid, &status, 0);
-    finish_run(&jobs[0], status);
+    begin_run(0, fate, point, false);
+    start_run(0, record);
+    finish_run(job_of[0].run, jobs_join(&jobs, 0));
 }
 
 /* A run has ended.  Bytes are missing and there is a recovery step: the same again, with it. */
-static void settle(struct job *job, int status)
+static void settle(uint32_t slot, int status)
 {
+    const struct job *job = &job_of[slot];
     struct run *run = job->run;
-    finish_run(job, status);
+    finish_run(run, status);
     table_add(job->row, run);
     const bool missing = run->fits * RUN_RECORD_BYTES < job->row->room;
     if (run->fate == FATE_STOP || run->recover || !scene->system->recover || run->blocked != WATCH_ENDED ||
         run->found != FOUND_RIGHT || !missing)
         return;
-    begin_run(job, run->slot, run->fate, run->point, true);
-    start_run(job, NULL);
-}
-
-static void await_one(void)
-{
-    int status = 0;
-    const pid_t pid = waitpid(-1, &status, 0);
-    for (uint32_t i = 0; i < want.jobs; i++)
-        if (pid > 0 && jobs[i].pid == pid)
-            settle(&jobs[i], status);
-}
-
-static uint32_t free_slot(void)
-{
-    for (;; await_one())
-        for (uint32_t i = 0; i < want.jobs; i++)
-            if (jobs[i].pid == 0)
-                return i;
-}
-
-static bool busy(void)
-{
-    for (uint32_t i = 0; i < want.jobs; i++)
-        if (jobs[i].pid > 0)
-            return true;
-    return false;
+    begin_run(slot, run->fate, run->point, true);
+    start_run(slot, NULL);
 }
 
 /* -- A system ------------------------------------------------------------------------------------------ */
 
 static void run_point(struct row *row, uint64_t point)
 {
-    const uint32_t slot = free_slot();
-    jobs[slot].row = row;
-    begin_run(&jobs[slot], slot, row->fate, point, false);
-    start_run(&jobs[slot], NULL);
+    const uint32_t slot = jobs_free_slot(&jobs);
+    job_of[slot].row = row;
+    begin_run(slot, row->fate, point, false);
+    start_run(slot, NULL);
 }
 
 /* Room is what fits where the victim died or stood before its first instruction, or behind its last: the
@@ -175,7 +132,7 @@ static uint64_t measure_room(enum fate fate)
     uint64_t room = UINT64_MAX;
     for (uint32_t i = 0; i < 2; i++) {
         run_alone(fate, i ? trace.n - 1 : 0, NULL);
-        const struct run *run = jobs[0].run;
+        const struct run *run = job_of[0].run;
         const uint64_t fits = fate == FATE_STOP && run->fits_held < run->fits ? run->fits_held : run->fits;
         room = fits < room ? fits : room;
     }
@@ -200,14 +157,11 @@ static void run_fate(enum fate fate)
     row->room = measure_room(fate);
     uint64_t random = want.seed;
     const uint64_t take = want.longer || want.points > points_n ? points_n : want.points;
-    for (uint64_t i = 0; i < take && only < 0; i++) {
-        const uint64_t from = i * points_n / take, to = (i + 1) * points_n / take;
-        run_point(row, points[from + random_below(&random, (uint32_t)(to - from))]);
-    }
+    for (uint64_t i = 0; i < take && only < 0; i++)
+        run_point(row, points[random_of_stretch(&random, points_n, take, i)]);
     if (only >= 0)
         run_point(row, (uint64_t)only);
-    while (busy())
-        await_one();
+    jobs_await(&jobs);
 }
 
 /* In a child, so that this process never opens a map. */
@@ -216,12 +170,10 @@ static void make_scene(const struct system *system, enum victim_act act)
     int status = 0;
     scene->system = system;
     scene->act = act;
-    begin_run(&jobs[0], 0, FATE_RECORD, 0, false);
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    begin_run(0, FATE_RECORD, 0, false);
+    const pid_t pid = child_fork();
     if (pid == 0) {
-        scene_make(scene, jobs[0].run->name);
+        scene_make(scene, job_of[0].run->name);
         _exit(0);
     }
     waitpid(pid, &status, 0);
@@ -234,9 +186,9 @@ static void run_act(const struct system *system, enum victim_act act)
     trace.n = 0;
     struct trace recorded = trace;
     run_alone(FATE_RECORD, 0, &recorded);
-    trace.n = jobs[0].run->instructions;
-    require(jobs[0].run->found == FOUND_RIGHT && trace.n > 0, "%s %s: recording: %s", system->name, victim_names[act],
-            jobs[0].run->text);
+    trace.n = job_of[0].run->instructions;
+    require(job_of[0].run->found == FOUND_RIGHT && trace.n > 0, "%s %s: recording: %s", system->name, victim_names[act],
+            job_of[0].run->text);
     find_points();
     if (want.stop_at < 0)
         run_fate(FATE_KILL);
@@ -272,8 +224,6 @@ static void read_arguments(int argc, char **argv)
         { "seed", 1, 0, 'S' },    { "jobs", 1, 0, 'j' },    { "tsv", 1, 0, 't' },  { "rounds", 1, 0, 'r' },
         { "kill-at", 1, 0, 'k' }, { "stop-at", 1, 0, 'o' }, { "verbose", 0, 0, 'V' }, { 0, 0, 0, 0 },
     };
-    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    want.jobs = cpus < 1 ? 1 : (uint32_t)cpus;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 's': want.only = optarg; break;
@@ -290,8 +240,6 @@ static void read_arguments(int argc, char **argv)
         default: exit(2);
         }
     }
-    if (want.jobs < 1 || want.jobs > JOBS_MAX)
-        want.jobs = 2;
 }
 
 static uint32_t run_systems(FILE *tsv)
@@ -313,11 +261,12 @@ static uint32_t run_systems(FILE *tsv)
 int main(int argc, char **argv)
 {
     read_arguments(argc, argv);
-    scene = shared_memory(sizeof *scene);
+    scene = child_memory(sizeof *scene);
     trace_begin(&trace, TRACE_ROOM);
-    points = shared_memory(TRACE_ROOM * sizeof points[0]);
-    for (uint32_t i = 0; i < want.jobs; i++)
-        jobs[i].run = shared_memory(sizeof *jobs[i].run);
+    points = child_memory(TRACE_ROOM * sizeof points[0]);
+    jobs_begin(&jobs, want.jobs, settle);
+    for (uint32_t i = 0; i < jobs.n; i++)
+        job_of[i].run = child_memory(sizeof *job_of[i].run);
     FILE *tsv = want.tsv ? fopen(want.tsv, "we") : NULL;
     require(!want.tsv || tsv, "%s: %s", want.tsv, strerror(errno));
     if (tsv)

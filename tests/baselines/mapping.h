@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A shared memory object, mapped: what the two maps under a pthread lock have in common.
+ * A shared memory object, mapped, for the maps under a lock (locked_system.h).
  */
 #ifndef TESTS_BASELINES_MAPPING_H
 #define TESTS_BASELINES_MAPPING_H

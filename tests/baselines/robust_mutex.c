@@ -8,92 +8,36 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 
-#include "baselines/locked_map.h"
-#include "baselines/mapping.h"
-#include "shoal/shoal.h"
-
-struct segment {
-    pthread_mutex_t lock;
-    uint64_t pad;
-    struct locked_map map;
+struct lock {
+    pthread_mutex_t mutex;
 };
 
-static int create(const struct system_setup *setup)
+static int lock_make(struct lock *lock)
 {
-    const size_t map_bytes = locked_map_bytes(SYSTEM_ROOM);
-    struct mapping *own = mapping_create(setup, sizeof(struct segment) + map_bytes);
     pthread_mutexattr_t attr;
-    if (!own)
-        return SHOAL_EOS;
-    struct segment *segment = own->at;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-    const int code = pthread_mutex_init(&segment->lock, &attr);
-    locked_map_make(&segment->map, map_bytes, SYSTEM_ROOM);
-    mapping_close(own);
-    return code == 0 ? 0 : SHOAL_EOS;
+    return pthread_mutex_init(&lock->mutex, &attr);
 }
 
-static int open_it(const struct system_setup *setup, void **ret_handle)
+/* Always alone. */
+static int lock_take(struct lock *lock, bool alone, uint32_t *recoveries)
 {
-    *ret_handle = mapping_open(setup);
-    return *ret_handle ? 0 : SHOAL_EOS;
+    (void)alone;
+    const int code = pthread_mutex_lock(&lock->mutex);
+    if (code != EOWNERDEAD)
+        return code;
+    ++*recoveries;
+    return pthread_mutex_consistent(&lock->mutex);
 }
 
-/* NULL = the lock failed. */
-static struct segment *lock(void *handle)
-{
-    struct mapping *own = handle;
-    struct segment *segment = own->at;
-    int code = pthread_mutex_lock(&segment->lock);
-    if (code == EOWNERDEAD) {
-        code = pthread_mutex_consistent(&segment->lock);
-        ++*own->recoveries;
-    }
-    return code == 0 ? segment : NULL;
-}
+static void lock_give(struct lock *lock) { pthread_mutex_unlock(&lock->mutex); }
 
-static int get(void *handle, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes)
-{
-    struct segment *segment = lock(handle);
-    if (!segment)
-        return SHOAL_EOS;
-    const int code = locked_map_get(&segment->map, key, key_bytes, buf, buf_bytes, ret_bytes);
-    pthread_mutex_unlock(&segment->lock);
-    return code;
-}
-
-static int put(void *handle, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
-{
-    struct segment *segment = lock(handle);
-    if (!segment)
-        return SHOAL_EOS;
-    const int code = locked_map_put(&segment->map, key, key_bytes, value, value_bytes);
-    pthread_mutex_unlock(&segment->lock);
-    return code;
-}
-
-static int del(void *handle, const void *key, size_t key_bytes)
-{
-    struct segment *segment = lock(handle);
-    if (!segment)
-        return SHOAL_EOS;
-    const int code = locked_map_del(&segment->map, key, key_bytes);
-    pthread_mutex_unlock(&segment->lock);
-    return code;
-}
-
-static int check(void *handle)
-{
-    struct segment *segment = lock(handle);
-    if (!segment)
-        return SHOAL_EOS;
-    const int code = locked_map_check(&segment->map);
-    pthread_mutex_unlock(&segment->lock);
-    return code;
-}
+#include "baselines/locked_system.h"
 
 const struct system system_robust_mutex = {
     .name = "robust_mutex",

@@ -14,6 +14,7 @@
 
 #include "baselines/scene.h"
 #include "baselines/survive.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 
 const char *const found_names[FOUND_N] = { "right", "harness", "torn", "lost", "broken", "failed", "crashed" };
@@ -72,8 +73,7 @@ static void victim_body(void *arg)
 static struct watched spawn(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
 {
     run->ready = 0;
-    struct watched one = { .pid = fork() };
-    require(one.pid >= 0, "fork: %s", strerror(errno));
+    struct watched one = { .pid = child_fork() };
     if (one.pid == 0) {
         close(gate[1]);
         close(exit_gate[1]);

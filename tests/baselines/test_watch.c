@@ -6,12 +6,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "baselines/watch.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 
 static pthread_mutex_t *mutex; /* shared, held by this process */
@@ -40,8 +40,7 @@ static void wakes_late(void)
 
 static struct watched start(void (*body)(void))
 {
-    const pid_t pid = fork();
-    require(pid >= 0, "fork");
+    const pid_t pid = child_fork();
     if (pid == 0) {
         body();
         _exit(0);
@@ -52,8 +51,7 @@ static struct watched start(void (*body)(void))
 static void make_mutex(void)
 {
     pthread_mutexattr_t attr;
-    mutex = mmap(NULL, sizeof *mutex, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(mutex != MAP_FAILED, "mmap");
+    mutex = child_memory(sizeof *mutex);
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
     require(pthread_mutex_init(mutex, &attr) == 0 && pthread_mutex_lock(mutex) == 0, "mutex");

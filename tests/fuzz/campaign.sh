@@ -28,11 +28,6 @@ build_targets() {
     ninja -C "$build" fuzz_targets >"$build/log" || { cat "$build/log"; exit 1; }
 }
 
-machine() {
-    system=$(sed -n 's/^PRETTY_NAME="\([A-Za-z]*\).* \([0-9.]*\) .*"$/\1 \2/p' /etc/os-release)
-    echo "$(nproc) cores $(uname -m | tr _ -), $(uname -s) $(uname -r | cut -d . -f 1,2), $system"
-}
-
 compiler() { clang --version | sed -n '1s/.*clang version \([0-9.]*\).*/clang \1 -O1, libFuzzer, ASan, UBSan/p'; }
 
 run_target() { # NAME
@@ -63,13 +58,12 @@ run_target() { # NAME
         echo "failed: fuzz_$name, status $status; again: $build/tests/fuzz/fuzz_$name $found"
     fi
     counts="${executions:-0} executions of $name in $seconds s, $cpu s of a processor, $covered edges, corpus $began and $grown new"
-    printf '%s\t%s\t%s\t%s\tfuzz\t%s\t%s\t%s\n' "$(date +%Y-%m-%d)" "$commit" "$(machine)" "$(compiler)" \
-        "$seed" "$counts" "$failures" >>"$file"
+    printf '%s\t%s\tfuzz\t%s\t%s\t%s\n' "$about" "$(compiler)" "$seed" "$counts" "$failures" >>"$file"
     echo "$counts: $failures"
     return "$status"
 }
 
-commit=$(cd "$here" && git rev-parse --short HEAD) || exit 1
+about=$(sh "$here/../results/about.sh") || exit 1
 build_targets
 failed=0
 for name in ${SHOAL_FUZZ_TARGETS:-segment words records load}; do

@@ -141,6 +141,14 @@ uint32_t fill_series(struct shoal *map, char series, uint32_t bytes, uint32_t n_
     return n;
 }
 
+uint32_t fill_and_empty(struct shoal *map, uint32_t bytes)
+{
+    const uint32_t n = fill_series(map, 'f', bytes, UINT32_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        fill_delete(map, 'f', i);
+    return n;
+}
+
 void fill_holds(struct shoal *map, char series, uint32_t n, uint32_t bytes)
 {
     char key[FILL_KEY_BYTES + 1];

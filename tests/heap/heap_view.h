@@ -40,6 +40,8 @@ uint64_t heap_block_bytes(struct shoal *map, uint64_t key_bytes, uint64_t value_
 /* Put records of `bytes` (key and value together) named by series and number until SHOAL_EFULL, or n_max of
  * them; how many fitted. */
 uint32_t fill_series(struct shoal *map, char series, uint32_t bytes, uint32_t n_max);
+/* How many records of `bytes` fit (of series 'f'); none of them is left. */
+uint32_t fill_and_empty(struct shoal *map, uint32_t bytes);
 void fill_key(char *to, char series, uint32_t n);
 /* 0 or the result of put */
 int fill_put(struct shoal *map, char series, uint32_t n, uint32_t bytes);

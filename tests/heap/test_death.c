@@ -169,9 +169,7 @@ static void a_round(uint64_t seed, uint32_t disturbances)
     pid_t pids[CREW];
     c->map = scene_map(20000, HEAP_BYTES);
     c->seed = seed;
-    uint32_t fresh = fill_series(c->map, 'f', 100, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(c->map, 'f', i);
+    uint32_t fresh = fill_and_empty(c->map, 100);
     for (uint32_t who = 0; who < CREW; who++)
         pids[who] = crew_start(who, work, c);
     for (uint32_t i = 0; i < disturbances; i++)

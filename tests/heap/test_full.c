@@ -91,6 +91,14 @@ static struct other *other_make(struct shoal *map, uint64_t seed)
     return other;
 }
 
+static void delete_if_there(struct shoal *map, char series, uint32_t n)
+{
+    char key[FILL_KEY_BYTES + 1];
+    fill_key(key, series, n);
+    int code = shoal_delete(map, key, FILL_KEY_BYTES);
+    require(code == 0 || code == SHOAL_MISSING, "delete: %d", code);
+}
+
 /* Leaves as much as it can in its own lists and caches: a full retired list of the class that others want,
  * caches of a hundred classes. */
 static void hoard(uint32_t who, void *arg)
@@ -100,12 +108,8 @@ static void hoard(uint32_t who, void *arg)
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t bytes = 32; bytes < 1600; bytes += 16)
             (void)fill_put(o->map, series, bytes, bytes);
-        for (uint32_t bytes = 32; bytes < 1600; bytes += 16) {
-            char key[FILL_KEY_BYTES + 1];
-            fill_key(key, series, bytes);
-            int code = shoal_delete(o->map, key, FILL_KEY_BYTES);
-            require(code == 0 || code == SHOAL_MISSING, "delete: %d", code);
-        }
+        for (uint32_t bytes = 32; bytes < 1600; bytes += 16)
+            delete_if_there(o->map, series, bytes);
     }
     for (uint32_t i = 0; i < 31 && fill_put(o->map, series, i, SMALL) == 0; i++)
         fill_delete(o->map, series, i);
@@ -119,9 +123,7 @@ static void beside_the_idle(void)
 {
     uint64_t random = scene_seed();
     struct shoal *map = map_of(4u << 20);
-    uint32_t fresh = fill_series(map, 's', SMALL, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(map, 's', i);
+    uint32_t fresh = fill_and_empty(map, SMALL);
     for (uint32_t round = 0; round < scene_rounds(2); round++) {
         struct other *other = other_make(map, random);
         pid_t pids[3];
@@ -130,10 +132,8 @@ static void beside_the_idle(void)
         for (uint32_t i = 0; i < 3; i++)
             bell_hear(&other->ready);
         thin_out_and_refill(map, &random, "beside three idle processes");
-        uint32_t n = fill_series(map, 's', SMALL, UINT32_MAX);
+        uint32_t n = fill_and_empty(map, SMALL);
         require(n == fresh, "H: %u records fit beside the idle, %u into the fresh map", n, fresh);
-        for (uint32_t i = 0; i < n; i++)
-            fill_delete(map, 's', i);
         for (uint32_t i = 0; i < 3; i++)
             bell_ring(&other->go);
         for (uint32_t i = 0; i < 3; i++)
@@ -152,14 +152,10 @@ static void churn(uint32_t who, void *arg)
     for (;;) {
         uint32_t n = random_below(&random, 30),
                  bytes = 18 + random_below(&random, random_below(&random, 8) ? 300 : 20000);
-        char key[FILL_KEY_BYTES + 1];
-        if (random_below(&random, 3) != 0) {
+        if (random_below(&random, 3) != 0)
             (void)fill_put(o->map, 'c', n, bytes);
-        } else {
-            fill_key(key, 'c', n);
-            int code = shoal_delete(o->map, key, FILL_KEY_BYTES);
-            require(code == 0 || code == SHOAL_MISSING, "delete: %d", code);
-        }
+        else
+            delete_if_there(o->map, 'c', n);
         atomic_fetch_add(&o->done, 1);
     }
 }
@@ -174,12 +170,8 @@ static void await(struct other *o, uint64_t more, uint64_t *random)
 
 static void churned_delete(struct shoal *map)
 {
-    for (uint32_t n = 0; n < 30; n++) {
-        char key[FILL_KEY_BYTES + 1];
-        fill_key(key, 'c', n);
-        int code = shoal_delete(map, key, FILL_KEY_BYTES);
-        require(code == 0 || code == SHOAL_MISSING, "delete: %d", code);
-    }
+    for (uint32_t n = 0; n < 30; n++)
+        delete_if_there(map, 'c', n);
 }
 
 /* One is stopped at an arbitrary point; H holds beside what it pins and owns; then it goes on. */
@@ -209,9 +201,7 @@ static void beside_the_dead(void)
 {
     uint64_t random = scene_seed();
     struct shoal *map = map_of(1u << 20);
-    uint32_t fresh = fill_series(map, 's', SMALL, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(map, 's', i);
+    uint32_t fresh = fill_and_empty(map, SMALL);
     for (uint32_t round = 0; round < scene_rounds(25); round++) {
         struct other *other = other_make(map, random);
         pid_t pids[3];
@@ -222,10 +212,8 @@ static void beside_the_dead(void)
             crew_kill(pids[i]);
         thin_out_and_refill(map, &random, "beside the dead");
         churned_delete(map);
-        uint32_t n = fill_series(map, 's', SMALL, UINT32_MAX);
+        uint32_t n = fill_and_empty(map, SMALL);
         require(n == fresh, "H: %u records fit after kills, %u into the fresh map", n, fresh);
-        for (uint32_t i = 0; i < n; i++)
-            fill_delete(map, 's', i);
     }
     must(shoal_reap(map, NULL));
     require(scene_count(map) == 0, "count");

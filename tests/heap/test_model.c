@@ -133,9 +133,7 @@ static void against_a_model(uint64_t heap_bytes, uint32_t flags, uint32_t calls)
     c->gate = gate_make();
     c->seed = scene_seed();
     c->calls = calls;
-    uint32_t fresh = fill_series(c->map, 'f', 100, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(c->map, 'f', i);
+    uint32_t fresh = fill_and_empty(c->map, 100);
     for (uint32_t i = 0; i < CREW; i++)
         pids[i] = crew_start(i, model_calls, c);
     gate_open(&c->gate);

@@ -136,9 +136,7 @@ static void holds_what_was_stored(struct stops *stops)
 static struct shoal *map_of_one_class(void)
 {
     struct shoal *map = scene_map(RECORDS_N, HEAP_BYTES);
-    uint32_t n = fill_series(map, 's', 100, UINT32_MAX);
-    for (uint32_t i = 0; i < n; i++)
-        fill_delete(map, 's', i);
+    (void)fill_and_empty(map, 100);
     return map;
 }
 

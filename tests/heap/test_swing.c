@@ -115,9 +115,7 @@ static void one_swings(uint64_t percent, uint32_t phases_n, bool may_be_refused)
 {
     struct shoal *map = scene_map(HEAP_BYTES / 80, HEAP_BYTES);
     uint64_t seed = scene_seed();
-    uint32_t fresh = fill_series(map, 'f', 100, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(map, 'f', i);
+    uint32_t fresh = fill_and_empty(map, 100);
     struct swing w = swing_make(map, 's', HEAP_BYTES / 100 * percent, phases_n, seed);
     w.may_be_refused = may_be_refused;
     for (uint32_t phase = 0; phase < phases_n; phase++) /* there and back in order, then at random */
@@ -165,9 +163,7 @@ static void several_at_80(void)
 {
     struct several s = { scene_map(HEAP_BYTES / 80, HEAP_BYTES), gate_make(), scene_seed(), 80 };
     pid_t pids[CREW];
-    uint32_t fresh = fill_series(s.map, 'f', 100, UINT32_MAX);
-    for (uint32_t i = 0; i < fresh; i++)
-        fill_delete(s.map, 'f', i);
+    uint32_t fresh = fill_and_empty(s.map, 100);
     for (uint32_t i = 0; i < CREW; i++)
         pids[i] = crew_start(i, swing_together, &s);
     gate_open(&s.gate);

@@ -37,9 +37,7 @@ if [ "$(cat "$done_in/library")" != "$library" ]; then
     exit 1
 fi
 
-system=$(sed -n 's/^PRETTY_NAME="\([A-Za-z]*\).* \([0-9.]*\) .*"$/\1 \2/p' /etc/os-release)
-machine="$(nproc) cores $(uname -m | tr _ -), $(uname -s) $(uname -r | cut -d . -f 1,2), $system"
-commit=$(cd "$root" && git rev-parse --short HEAD)
+about=$(sh "$root/tests/results/about.sh") || exit 1
 failed=0
 for build in $builds; do
     compiler=${build%%:*}
@@ -60,9 +58,9 @@ for build in $builds; do
         tee "$folder/$name.out"
     line=$(sed -n '$s/^kill: \(.*\); seed \([0-9]*\): \([0-9]*\) failures$/\2\t\1\t\3/p' "$folder/$name.out")
     [ -n "$line" ] || line="-	no last line	1"
-    printf '%s\t%s\t%s\t%s -O%s%s\tkill\t%s\n' "$(date +%Y-%m-%d)" "$commit" "$machine" \
-        "$compiler $($compiler -dumpfullversion 2>/dev/null || $compiler -dumpversion)" "$level" \
-        "${lto:+ -flto}" "$line" >>"$root/tests/results/campaigns.tsv"
+    version=$($compiler -dumpfullversion 2>/dev/null || $compiler -dumpversion)
+    printf '%s\t%s -O%s%s\tkill\t%s\n' "$about" "$compiler $version" "$level" "${lto:+ -flto}" "$line" \
+        >>"$root/tests/results/campaigns.tsv"
     case $line in
     *"	0") ;;
     *) failed=1 ;;

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "lib/act.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/processor.h"
 #include "lib/random.h"
@@ -81,9 +82,7 @@ static void make_map(void)
 static void in_a_child(void (*body)(void))
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
         body();
         fflush(stdout);
@@ -190,8 +189,7 @@ static uint64_t step_one_read(struct stepped *stepped, struct trace *trace)
 static void step_reads(void)
 {
     struct trace trace;
-    struct stepped *stepped = mmap(NULL, sizeof *stepped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(stepped != MAP_FAILED, "mmap: %s", strerror(errno));
+    struct stepped *stepped = child_memory(sizeof *stepped);
     trace_begin(&trace, TRACE_ROOM);
     processor_stay(0);
     uint64_t calls = 0, instructions = 0;
@@ -279,9 +277,7 @@ static void kill_reader(struct reader *reader)
 static uint64_t run_readers(void)
 {
     uint64_t random = seed, looked = 0, reads = 0;
-    struct reader *readers = mmap(NULL, READERS_AT_ONCE * sizeof readers[0], PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(readers != MAP_FAILED, "mmap: %s", strerror(errno));
+    struct reader *readers = child_memory(READERS_AT_ONCE * sizeof readers[0]);
     for (uint64_t i = 0; i < readers_wanted + READERS_AT_ONCE; i++) {
         struct reader *reader = &readers[i % READERS_AT_ONCE];
         if (i >= READERS_AT_ONCE) {
@@ -298,8 +294,7 @@ static uint64_t run_readers(void)
             continue;
         reader->reads = 0;
         const uint64_t its_own = random_next(&random);
-        const pid_t pid = fork();
-        require(pid >= 0, "fork: %s", strerror(errno));
+        const pid_t pid = child_fork();
         if (pid == 0)
             reader_live(reader, its_own);
         reader->pid = pid;

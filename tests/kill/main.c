@@ -11,7 +11,6 @@
  * seed.  --shorter: leave out variants of N instructions and more, where each point takes as long as many of the
  * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,13 +24,13 @@
 #include "kill/build.h"
 #include "kill/done.h"
 #include "kill/names.h"
+#include "lib/child.h"
 #include "lib/fail.h"
-#include "lib/processor.h"
+#include "lib/jobs.h"
 #include "lib/random.h"
 
 #define TRACE_ROOM 4000000u
 #define POINTS_ROOM 4000000u
-#define JOBS_MAX 64u
 #define TEXT_BYTES 1500u
 #define QUICK_CALLS 300u
 #define LONG_CALLS 10000u
@@ -43,7 +42,6 @@
 #define FAILURES_MAX 12u
 
 struct job {
-    pid_t pid;
     enum run_kind kind;
     uint32_t point;
     struct run *run;
@@ -68,7 +66,8 @@ static struct {
 static struct stage *stage;
 static struct trace trace;
 static uint32_t *points;
-static struct job jobs[JOBS_MAX];
+static struct jobs jobs;
+static struct job job_of[JOBS_MAX]; /* by slot */
 static const struct scenario *scene;
 static double began;
 
@@ -79,8 +78,9 @@ static bool run_any(struct run *run, struct trace *record)
     return run->scenario->flags & SCENE_NAME ? run_name_scene(run, record) : run_scene(run, record);
 }
 
-static void begin_run(struct job *job, uint32_t slot, enum run_kind kind, uint32_t point)
+static void begin_run(uint32_t slot, enum run_kind kind, uint32_t point)
 {
+    struct job *job = &job_of[slot];
     struct run *run = job->run;
     memset(run, 0, offsetof(struct run, tracks));
     run->stage = stage;
@@ -98,19 +98,12 @@ static void begin_run(struct job *job, uint32_t slot, enum run_kind kind, uint32
 }
 
 /* In a child: exit status 0 = as it must be, 3 = so too, but the victim took another way. */
-static void spawn(struct job *job, uint32_t slot, enum run_kind kind, uint32_t point)
+static void spawn(uint32_t slot, enum run_kind kind, uint32_t point)
 {
-    begin_run(job, slot, kind, point);
-    fflush(NULL);
-    job->pid = fork();
-    require(job->pid >= 0, "fork: %s", strerror(errno));
-    if (job->pid > 0)
-        return;
-    setpgid(0, 0);
-    processor_stay(slot);
-    fail_into(job->text, TEXT_BYTES);
-    alarm(WATCHDOG_S);
-    _exit(run_any(job->run, &trace) ? 0 : 3);
+    const struct job *job = &job_of[slot];
+    begin_run(slot, kind, point);
+    if (jobs_fork(&jobs, slot, job->text, TEXT_BYTES, WATCHDOG_S))
+        _exit(run_any(job->run, &trace) ? 0 : 3);
 }
 
 static void say_failure(const struct job *job, int status)
@@ -129,10 +122,9 @@ static void say_failure(const struct job *job, int status)
     fflush(stdout);
 }
 
-static void judge(struct job *job, int status)
+static void judge(uint32_t slot, int status)
 {
-    kill(-job->pid, SIGKILL); /* helpers of that run, if any are left */
-    job->pid = 0;
+    const struct job *job = &job_of[slot];
     shm_unlink(job->run->name);
     name_clean(job->run);
     total.calls += job->run->ops;
@@ -144,44 +136,16 @@ static void judge(struct job *job, int status)
         say_failure(job, status);
 }
 
-/* A free job; waits for one to end where all are busy. */
-static struct job *free_job(uint32_t *ret_slot)
-{
-    for (;;) {
-        for (uint32_t i = 0; i < want.jobs; i++) {
-            *ret_slot = i;
-            if (jobs[i].pid == 0)
-                return &jobs[i];
-        }
-        int status = 0;
-        const pid_t pid = waitpid(-1, &status, 0);
-        for (uint32_t i = 0; i < want.jobs; i++)
-            if (pid > 0 && jobs[i].pid == pid)
-                judge(&jobs[i], status);
-    }
-}
-
-static void await_jobs(void)
-{
-    for (uint32_t i = 0; i < want.jobs; i++) {
-        int status = 0;
-        if (jobs[i].pid > 0 && waitpid(jobs[i].pid, &status, 0) == jobs[i].pid)
-            judge(&jobs[i], status);
-    }
-}
-
 /* -- A scenario ---------------------------------------------------------------------------------------- */
 
 /* In a child, so that this process never opens a map. */
 static bool build(uint32_t variant)
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
-        fail_into(jobs[0].text, TEXT_BYTES);
-        jobs[0].text[0] = 0;
+        fail_into(job_of[0].text, TEXT_BYTES);
+        job_of[0].text[0] = 0;
         alarm(WATCHDOG_S);
         build_stage(stage, scene, variant, want.seed);
         _exit(0);
@@ -190,7 +154,7 @@ static bool build(uint32_t variant)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return true;
     total.failures++;
-    printf("FAIL %s --variant %u: setup: status 0x%x %s\n", scene->name, variant, status, jobs[0].text);
+    printf("FAIL %s --variant %u: setup: status 0x%x %s\n", scene->name, variant, status, job_of[0].text);
     return false;
 }
 
@@ -198,25 +162,17 @@ static bool build(uint32_t variant)
 static bool record(void)
 {
     const uint32_t failures = total.failures;
-    int status = 0;
-    begin_run(&jobs[0], 0, RUN_RECORD, 0);
-    fflush(NULL);
-    jobs[0].pid = fork();
-    require(jobs[0].pid >= 0, "fork: %s", strerror(errno));
-    if (jobs[0].pid == 0) {
+    struct run *run = job_of[0].run;
+    begin_run(0, RUN_RECORD, 0);
+    if (jobs_fork(&jobs, 0, job_of[0].text, TEXT_BYTES, WATCHDOG_S * 4)) {
         struct trace recorded = trace;
-        setpgid(0, 0);
-        processor_stay(0);
-        fail_into(jobs[0].text, TEXT_BYTES);
-        alarm(WATCHDOG_S * 4);
         recorded.n = 0;
-        run_any(jobs[0].run, &recorded);
-        jobs[0].run->number = recorded.n;
+        run_any(run, &recorded);
+        run->number = recorded.n;
         _exit(0);
     }
-    waitpid(jobs[0].pid, &status, 0);
-    judge(&jobs[0], status);
-    trace.n = jobs[0].run->number;
+    jobs_await(&jobs);
+    trace.n = run->number;
     total.instructions += trace.n;
     return total.failures == failures && trace.n > 0;
 }
@@ -238,22 +194,17 @@ static void run_points(enum run_kind kind)
     if (kind == RUN_KILL)
         total.states += n;
     uint64_t random = want.seed;
-    for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++) {
-        /* one of each of `take` stretches of the list */
-        const uint32_t from = (uint32_t)((uint64_t)i * n / take), to = (uint32_t)((uint64_t)(i + 1) * n / take);
-        uint32_t slot;
-        struct job *job = free_job(&slot);
-        spawn(job, slot, kind, points[from + random_below(&random, to - from)]);
-    }
-    await_jobs();
+    for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++)
+        spawn(jobs_free_slot(&jobs), kind, points[random_of_stretch(&random, n, take, i)]);
+    jobs_await(&jobs);
 }
 
 static void run_one(enum run_kind kind, long point)
 {
     if (point < 0)
         return;
-    spawn(&jobs[0], 0, kind, (uint32_t)point);
-    await_jobs();
+    spawn(0, kind, (uint32_t)point);
+    jobs_await(&jobs);
 }
 
 static double seconds(void)
@@ -333,8 +284,6 @@ static bool read_arguments(int argc, char **argv)
         { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' }, { 0, 0, 0, 0 },
     };
     bool list = false;
-    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    want.jobs = cpus < 1 ? 1 : (uint32_t)cpus;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (c) {
         case 'l': list = true; break;
@@ -355,16 +304,7 @@ static bool read_arguments(int argc, char **argv)
         default: exit(2);
         }
     }
-    if (want.jobs < 1 || want.jobs > JOBS_MAX)
-        want.jobs = 2;
     return list;
-}
-
-static void *shared_memory(size_t bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    return at;
 }
 
 int main(int argc, char **argv)
@@ -376,10 +316,11 @@ int main(int argc, char **argv)
         printf("kill: seed %llu\n", (unsigned long long)want.seed);
         stage = stage_new();
         trace_begin(&trace, TRACE_ROOM);
-        points = shared_memory(POINTS_ROOM * sizeof points[0]);
-        for (uint32_t i = 0; i < want.jobs; i++) {
-            jobs[i].run = shared_memory(sizeof *jobs[i].run);
-            jobs[i].text = shared_memory(TEXT_BYTES);
+        points = child_memory(POINTS_ROOM * sizeof points[0]);
+        jobs_begin(&jobs, want.jobs, judge);
+        for (uint32_t i = 0; i < jobs.n; i++) {
+            job_of[i].run = child_memory(sizeof *job_of[i].run);
+            job_of[i].text = child_memory(TEXT_BYTES);
         }
     }
     each_scenario(scenarios_of_keys, scenarios_of_keys_n, list);

@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "torture/worker.h"
@@ -45,21 +46,6 @@ static struct shoal_options usual_options(void)
     options.heap_bytes = 512 << 10;
     options.max_threads = 64;
     return options;
-}
-
-static void *shared_memory(size_t bytes)
-{
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    return at;
-}
-
-static pid_t start(void)
-{
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
-    return pid;
 }
 
 static void await_good(pid_t pid, const char *what)
@@ -89,12 +75,12 @@ static _Noreturn void side_init(struct board *board, uint32_t first, bool own_pr
 
 static pid_t start_side(struct board *board, uint32_t first, bool own_proc)
 {
-    const pid_t pid = start();
+    const pid_t pid = child_fork();
     if (pid > 0)
         return pid;
     if (unshare(CLONE_NEWPID) != 0)
         _exit(77);
-    const pid_t first_process = start();
+    const pid_t first_process = child_fork();
     if (first_process == 0)
         side_init(board, first, own_proc);
     int status = 0;
@@ -186,7 +172,7 @@ static void threads_body(void)
     handles[0] = open_map();
     handles[1] = open_map();
     for (uint32_t i = 0; i < CHILDREN; i++) {
-        child[i] = start();
+        child[i] = child_fork();
         if (child[i] != 0)
             continue;
         if (i % 2)
@@ -221,7 +207,7 @@ static void fresh_map(void)
 
 static void threads(void)
 {
-    const pid_t pid = start();
+    const pid_t pid = child_fork();
     if (pid == 0) {
         fresh_map();
         threads_body();
@@ -256,7 +242,7 @@ static _Noreturn void family_parent(struct family *family)
     struct shoal *map = open_map();
     require(shoal_put(map, "parent", 6, "was here", 8) == 0, "put: %s", shoal_error_text());
     for (uint32_t i = 0; i < WORKING; i++)
-        if (start() == 0)
+        if (child_fork() == 0)
             family_child(family, map, i);
     for (;;)
         pause();
@@ -277,7 +263,7 @@ static void parent_body(struct family *family)
     struct shoal_stats stats = SHOAL_STATS_INIT;
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     fresh_map();
-    const pid_t parent = start();
+    const pid_t parent = child_fork();
     if (parent == 0)
         family_parent(family);
     await_calls(family, 100);
@@ -305,8 +291,8 @@ static void parent_body(struct family *family)
 
 static void parent_dies(void)
 {
-    struct family *family = shared_memory(sizeof *family);
-    const pid_t pid = start();
+    struct family *family = child_memory(sizeof *family);
+    const pid_t pid = child_fork();
     if (pid == 0) {
         parent_body(family);
         _exit(0);
@@ -340,7 +326,7 @@ static void exec_body(void)
     char byte;
     fresh_map();
     require(pipe(ready) == 0 && pipe(stay) == 0, "pipe: %s", strerror(errno));
-    const pid_t pid = start();
+    const pid_t pid = child_fork();
     if (pid == 0)
         exec_child(ready, stay);
     close(ready[1]);
@@ -358,7 +344,7 @@ static void exec_body(void)
 
 static void exec_other(void)
 {
-    const pid_t pid = start();
+    const pid_t pid = child_fork();
     if (pid == 0) {
         exec_body();
         _exit(0);

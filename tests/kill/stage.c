@@ -14,6 +14,7 @@
 
 #include "base/hash.h"
 #include "format/segment.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/ledger.h"
 
@@ -22,9 +23,7 @@ static pid_t tree; /* of the first process: children keep the names */
 struct stage *stage_new(void)
 {
     tree = getpid();
-    struct stage *stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(stage != MAP_FAILED, "mmap: %s", strerror(errno));
-    return stage;
+    return child_memory(sizeof(struct stage));
 }
 
 void stage_name(uint32_t slot, char name[64])

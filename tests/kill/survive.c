@@ -4,11 +4,11 @@
  */
 #include "kill/survive.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/ledger.h"
 #include "lib/random.h"
@@ -69,9 +69,7 @@ void survive_tour(struct run *run, struct shoal *map)
 void survive_forked_tour(struct run *run)
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "no fork");
+    const pid_t pid = child_fork();
     if (pid == 0) {
         survive_tour(run, run->a);
         _exit(0);

@@ -28,4 +28,11 @@ static inline uint32_t random_below(uint64_t *state, uint32_t n)
     return (uint32_t)(((random_next(state) >> 32) * n) >> 32);
 }
 
+/* One of the numbers of the i-th of `stretches` equal stretches of 0 .. n - 1; stretches <= n. */
+static inline uint32_t random_of_stretch(uint64_t *state, uint64_t n, uint64_t stretches, uint64_t i)
+{
+    const uint32_t from = (uint32_t)(i * n / stretches), to = (uint32_t)((i + 1) * n / stretches);
+    return from + random_below(state, to - from);
+}
+
 #endif

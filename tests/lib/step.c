@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/decode.h"
 #include "lib/fail.h"
 
@@ -108,12 +109,10 @@ static void watch(struct stepper *s, int fd)
 void step_start(struct stepper *s, int fd, void (*body)(void *), void *arg)
 {
     if (!phase)
-        phase = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require((void *)(uintptr_t)phase != MAP_FAILED, "mmap: %s", strerror(errno));
+        phase = child_memory(4096);
     memset(s, 0, sizeof *s);
     *phase = PHASE_BEFORE;
-    s->pid = fork();
-    require(s->pid >= 0, "fork: %s", strerror(errno));
+    s->pid = child_fork();
     if (s->pid == 0) {
         if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
             _exit(97);
@@ -200,9 +199,7 @@ bool step_one(struct stepper *s, struct step_place *ret_place)
 
 void trace_begin(struct trace *trace, uint64_t room)
 {
-    trace->place = mmap(NULL, room * sizeof trace->place[0], PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    require(trace->place != MAP_FAILED, "mmap: %s", strerror(errno));
+    trace->place = child_memory(room * sizeof trace->place[0]);
     trace->room = room;
     trace->n = 0;
 }

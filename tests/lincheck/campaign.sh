@@ -12,12 +12,9 @@ left=$2
 file=${3:-$here/../results/campaigns.tsv}
 portion=10000000
 
-system=$(sed -n 's/^PRETTY_NAME="\([A-Za-z]*\).* \([0-9.]*\) .*"$/\1 \2/p' /etc/os-release)
-machine="$(nproc) cores $(uname -m | tr _ -), $(uname -s) $(uname -r | cut -d . -f 1,2), $system"
-commit=$(cd "$here" && git rev-parse --short HEAD) || exit 1
+about=$(sh "$here/../results/about.sh") || exit 1
 while [ "$left" -gt 0 ]; do
     [ "$left" -gt "$portion" ] || portion=$left
-    "$lincheck" --operations "$portion" --append "$file" \
-        --about "$(date +%Y-%m-%d)	$commit	$machine" || exit 1
+    "$lincheck" --operations "$portion" --append "$file" --about "$about" || exit 1
     left=$((left - portion))
 done

@@ -10,7 +10,8 @@
  *   lincheck --seed S             with any of them; SHOAL_TEST_SEED likewise
  *
  * The seed fixes what the processes set out to do, not who comes first: a history that is rejected is kept
- * in a file.  A campaign is any number of runs, each of which appends its line to FILE: campaign.sh.
+ * in a file.  A campaign is any number of runs, each of which appends its line to FILE, which begins with TEXT:
+ * campaign.sh.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -20,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/campaign.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "lincheck/mutate.h"
@@ -33,12 +35,6 @@
 #define SPOILED_LIVES 3u
 #define SPOILED_OVERLAPPING 10u
 #define BASES_MOST 4000u
-
-#ifdef __clang__
-#define COMPILER "clang " __clang_version__ " " OPTIMIZATION
-#else
-#define COMPILER "gcc " __VERSION__ " " OPTIMIZATION
-#endif
 
 static struct {
     uint64_t seed, operations, n;
@@ -336,17 +332,6 @@ static void read_arguments(int argc, char **argv)
         exit(2);
 }
 
-/* tests/results/campaigns.tsv.  Date, commit and machine are the caller's to say (campaign.sh). */
-static void append_line(const char *counts)
-{
-    FILE *file = want.append ? fopen(want.append, "a") : NULL;
-    if (!file)
-        return;
-    fprintf(file, "%s\t" COMPILER "\tlincheck\t%" PRIu64 "\t%s\t%" PRIu64 "\n", want.about ? want.about : "-\t-\t-",
-            want.seed, counts, covered.failures);
-    fclose(file);
-}
-
 static void summary(void)
 {
     char counts[400];
@@ -365,7 +350,8 @@ static void summary(void)
              covered.histories, covered.operations, covered.overlapping, covered.pending, covered.keys_least,
              covered.keys_most, covered.lives, covered.lives_most, covered.killed, covered.walks, mutated,
              kinds, kinds ? least : 0);
-    append_line(counts);
+    if (want.append)
+        campaign_append(want.append, want.about, "lincheck", want.seed, counts, covered.failures);
     printf("lincheck: %s; seed %" PRIu64 ": %s\n", counts, want.seed, covered.failures ? "failed" : "ok");
 }
 

@@ -11,11 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "lincheck/calls.h"
@@ -129,9 +129,7 @@ static void live_start(struct record *r, bool follows)
     const uint32_t room = OPS_ALL / HISTORY_LIVES, walks = WALKS_ALL / HISTORY_LIVES;
     *log = (struct log){ .op = &stage->op[i * room], .walk = &stage->walk[i * walks], .walks_room = walks };
     log->room = r->want->calls_n < room ? r->want->calls_n : room;
-    fflush(NULL);
-    const pid_t parent = getpid(), pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t parent = getpid(), pid = child_fork();
     r->pid[i] = pid;
     if (pid != 0)
         return;
@@ -225,10 +223,8 @@ static void gather_log(const struct log *log, struct history *history)
 bool record_history(const struct recording *recording, struct history *ret)
 {
     struct record r = { .want = recording, .random = random_mix(recording->seed) };
-    if (!stage) {
-        stage = mmap(NULL, sizeof *stage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        require(stage != MAP_FAILED, "mmap: %s", strerror(errno));
-    }
+    if (!stage)
+        stage = child_memory(sizeof *stage);
     stage->stamp = 1;
     stage->go = 0;
     stage->text[0] = '\0';

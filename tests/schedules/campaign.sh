@@ -17,6 +17,7 @@ bound=${4:-3}
 [ $# -lt 4 ] && shift 3 || shift 4
 portion=1000000
 file=$here/../results/campaigns.tsv
+about=$(sh "$here/../results/about.sh") || exit 1
 
 mkdir -p "$states" || exit 1
 names=${*:-$("$schedules" --list | cut -d ' ' -f 1)}
@@ -25,7 +26,7 @@ for name in $names; do
     round=0
     while [ "$round" -lt "$rounds" ] && [ ! -e "$state.whole" ]; do
         "$schedules" --scenario "$name" --bound "$bound" --executions "$portion" --state "$state" \
-            --results "$file" > "$state.out" || { cat "$state.out"; exit 1; }
+            --append "$file" --about "$about" > "$state.out" || { cat "$state.out"; exit 1; }
         if grep -q 'the whole space' "$state.out"; then
             mv "$state.out" "$state.whole"
         fi

@@ -12,19 +12,19 @@
  *                                              or --executions are done; with --state FILE it goes on later
  *   schedules --random N --seed N              N of each scenario at random, bound 3, two deaths, two older values
  *   schedules --scenario NAME --replay STRING  one execution again, with a trace of its accesses
- *   schedules --results FILE                   append a line to FILE, as tests/results/campaigns.tsv has them
+ *   schedules --append FILE --about TEXT       append a line to FILE, as tests/results/campaigns.tsv has them,
+ *                                              TEXT being what tests/results/about.sh prints
  *   schedules --list
  */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/campaign.h"
 #include "schedules/scenario.h"
 
 #define QUICK_EXECUTIONS 36000u
@@ -59,7 +59,7 @@ struct asked {
     uint64_t executions, accesses, random, seed;
     struct pass one; /* mode ALL with limits of the command line */
     bool has_one, is_long;
-    const char *replay, *state, *results;
+    const char *replay, *state, *append, *about;
 };
 
 static struct total {
@@ -279,28 +279,6 @@ static void summary(const struct asked *asked, char *to, size_t bytes)
                    (unsigned long long)asked->seed);
 }
 
-static void results_append(const struct asked *asked, const char *counts)
-{
-    FILE *file = fopen(asked->results, "a");
-    struct utsname machine;
-    if (file == NULL || uname(&machine) != 0) {
-        (void)fprintf(stderr, "%s: %s\n", asked->results, strerror(errno));
-        exit(2);
-    }
-    char commit[64] = "?", date[32] = "?";
-    FILE *git = popen("git rev-parse --short HEAD 2>/dev/null", "r");
-    if (git != NULL && fgets(commit, sizeof commit, git) != NULL)
-        commit[strcspn(commit, "\n")] = '\0';
-    if (git != NULL)
-        (void)pclose(git);
-    time_t now = time(NULL);
-    (void)strftime(date, sizeof date, "%Y-%m-%d", gmtime(&now));
-    (void)fprintf(file, "%s\t%s\t%ld cores %s, %s %s\t%s\tschedules\t%llu\t%s\t%llu\n", date, commit,
-                  sysconf(_SC_NPROCESSORS_ONLN), machine.machine, machine.sysname, machine.release, "cc " __VERSION__,
-                  (unsigned long long)asked->seed, counts, (unsigned long long)total.failures);
-    (void)fclose(file);
-}
-
 /* -- Command line ------------------------------------------------------------------------------------------------ */
 
 static void list(void)
@@ -311,13 +289,13 @@ static void list(void)
 
 static void ask(struct asked *asked, int argc, char **argv)
 {
-    enum { SCENARIO = 1, EXECUTIONS, BOUND, KILLS, OLDER, RANDOM, SEED, REPLAY, STATE, RESULTS, LONG, LIST };
+    enum { SCENARIO = 1, EXECUTIONS, BOUND, KILLS, OLDER, RANDOM, SEED, REPLAY, STATE, APPEND, ABOUT, LONG, LIST };
     static const struct option options[] = {
         { "scenario", 1, NULL, SCENARIO }, { "executions", 1, NULL, EXECUTIONS }, { "bound", 1, NULL, BOUND },
         { "kills", 1, NULL, KILLS },       { "older", 1, NULL, OLDER },           { "random", 1, NULL, RANDOM },
         { "seed", 1, NULL, SEED },         { "replay", 1, NULL, REPLAY },         { "state", 1, NULL, STATE },
-        { "results", 1, NULL, RESULTS },   { "long", 0, NULL, LONG },             { "list", 0, NULL, LIST },
-        { NULL, 0, NULL, 0 }
+        { "append", 1, NULL, APPEND },     { "about", 1, NULL, ABOUT },           { "long", 0, NULL, LONG },
+        { "list", 0, NULL, LIST },         { NULL, 0, NULL, 0 }
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -352,8 +330,11 @@ static void ask(struct asked *asked, int argc, char **argv)
         case STATE:
             asked->state = optarg;
             break;
-        case RESULTS:
-            asked->results = optarg;
+        case APPEND:
+            asked->append = optarg;
+            break;
+        case ABOUT:
+            asked->about = optarg;
             break;
         case LONG:
             asked->is_long = true;
@@ -398,8 +379,8 @@ int main(int argc, char **argv)
     }
     char counts[512];
     summary(&asked, counts, sizeof counts);
-    if (asked.results != NULL)
-        results_append(&asked, counts);
+    if (asked.append != NULL)
+        campaign_append(asked.append, asked.about, "schedules", asked.seed, counts, total.failures);
     printf("%s: %llu failures\n", counts, (unsigned long long)total.failures);
     return total.failures != 0;
 }

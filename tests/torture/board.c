@@ -4,7 +4,6 @@
  */
 #include "torture/board.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/act.h"
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/ledger.h"
 
@@ -40,8 +40,8 @@ int board_contested_key(uint32_t key_i, char key[24]) { return snprintf(key, 24,
 
 struct board *board_new(const char *name, uint32_t slots_n, uint64_t seed)
 {
-    struct board *board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(board != MAP_FAILED && slots_n <= BOARD_SLOTS, "mmap: %s", strerror(errno));
+    require(slots_n <= BOARD_SLOTS, "%u slots", slots_n);
+    struct board *board = child_memory(sizeof *board);
     snprintf(board->name, sizeof board->name, "%s", name);
     board->slots_n = slots_n;
     board->seed = seed;
@@ -66,9 +66,8 @@ void board_create_map(struct board *board, const struct shoal_options *options)
 {
     struct shoal *map = NULL;
     shm_unlink(board->name);
-    const pid_t pid = fork(); /* this process stays without a map */
+    const pid_t pid = child_fork(); /* this process stays without a map */
     int status = 0;
-    require(pid >= 0, "fork: %s", strerror(errno));
     if (pid == 0) {
         int code = shoal_create(board->name, options, &map);
         require(code == 0, "create: %d %s", code, shoal_error_text());
@@ -183,9 +182,7 @@ static void judge_whole(struct board *board, struct shoal *map)
 static bool in_a_child(struct board *board, bool ledger)
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
         struct shoal *map = NULL;
         fail_into(board->text, sizeof board->text);

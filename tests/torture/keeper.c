@@ -3,15 +3,14 @@
  * Who forks workers and kills them.  This process never opens the map, so that forks are cheap and
  * nothing is inherited that is not meant to be.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "torture/worker.h"
@@ -32,9 +31,7 @@ static void pause_shortly(void)
 
 void worker_spawn(struct board *board, uint32_t slot_i, uint64_t seed)
 {
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0)
         worker_live(board, slot_i, NULL, seed);
     board->slot[slot_i].pid = pid;
@@ -47,8 +44,7 @@ static _Noreturn void pool_parent(struct board *board, uint32_t parent_i, uint32
     const int code = shoal_open(board->name, 0, &map);
     require(code == 0, "a parent's open: %d %s", code, shoal_error_text());
     for (uint32_t i = first; i < first + n; i++) {
-        const pid_t pid = fork();
-        require(pid >= 0, "fork: %s", strerror(errno));
+        const pid_t pid = child_fork();
         if (pid == 0) {
             *(volatile pid_t *)&board->slot[i].pid = getpid();
             worker_live(board, i, map, seed + i);
@@ -59,9 +55,7 @@ static _Noreturn void pool_parent(struct board *board, uint32_t parent_i, uint32
 
 void worker_spawn_pool(struct board *board, uint32_t parent_i, uint32_t first, uint32_t n, uint64_t seed)
 {
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0)
         pool_parent(board, parent_i, first, n, seed);
     board->slot[parent_i].pid = pid;
@@ -118,9 +112,7 @@ void worker_kill_all(struct board *board)
 static bool reaped_while_working(struct board *board)
 {
     int status = 0;
-    fflush(NULL);
-    const pid_t pid = fork();
-    require(pid >= 0, "fork: %s", strerror(errno));
+    const pid_t pid = child_fork();
     if (pid == 0) {
         struct shoal *map = NULL;
         struct shoal_reaped reaped = SHOAL_REAPED_INIT;

@@ -8,20 +8,19 @@
  *   torture [--kills N] [--seconds S] [--batch N] [--workers N] [--seed S] [--append FILE --about TEXT]
  *
  * Until there were N kills, or for S seconds where that is given.  --append: a line for
- * tests/results/campaigns.tsv, TEXT being its first columns.
+ * tests/results/campaigns.tsv, TEXT being what tests/results/about.sh prints.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/campaign.h"
 #include "lib/random.h"
 #include "torture/worker.h"
 
@@ -37,7 +36,7 @@ static struct {
     time_t seconds;
     uint32_t workers;
     const char *append, *about;
-} want = { .kills = 20000, .batch = 500, .workers = 4, .about = "" };
+} want = { .kills = 20000, .batch = 500, .workers = 4 };
 
 static void read_arguments(int argc, char **argv)
 {
@@ -105,16 +104,6 @@ static int say_counts(const struct board *board, char *text, size_t bytes)
                         (unsigned long long)sum.alone_n, (unsigned long long)sum.alone_accesses);
 }
 
-static void append_line(const char *counts, bool good)
-{
-    FILE *file = fopen(want.append, "ae");
-    if (!file || fprintf(file, "%s\ttorture\t%llu\t%s\t%u\n", want.about, (unsigned long long)want.seed, counts, !good) < 0 ||
-        fclose(file) != 0) {
-        fprintf(stderr, "%s: %s\n", want.append, strerror(errno));
-        exit(2);
-    }
-}
-
 static void survey(const struct board *board, bool good)
 {
     char counts[600];
@@ -124,7 +113,7 @@ static void survey(const struct board *board, bool good)
                want.workers, (unsigned long long)want.batch, (unsigned long long)board->kills, board->text);
     printf("torture: %s; seed %llu: %s\n", counts, (unsigned long long)want.seed, good ? "ok" : "failed");
     if (want.append)
-        append_line(counts, good);
+        campaign_append(want.append, want.about, "torture", want.seed, counts, !good);
 }
 
 /* Woken at the instant drawn, not behind the workers; theirs is the usual priority.  Where that is not allowed

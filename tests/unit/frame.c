@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "unit/frame.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* -- A directory of each test's own ------------------------------------------------------------ */
-
-int frame_fds(void)
-{
-    int n = 0;
-    DIR *list = opendir("/proc/self/fd");
-    for (struct dirent *e = readdir(list); e != NULL; e = readdir(list))
-        n++;
-    closedir(list);
-    return n;
-}
 
 static int is_mapped(const char *dir)
 {
@@ -35,18 +21,9 @@ int frame_setup(void **state)
 {
     struct frame *f = calloc(1, sizeof *f);
     strcpy(f->dir, access("/dev/shm", W_OK) == 0 ? "/dev/shm/shoal-unit-XXXXXX" : "/tmp/shoal-unit-XXXXXX");
-    f->fds = frame_fds();
+    f->fds = fds_open();
     *state = f;
     return mkdtemp(f->dir) == NULL;
-}
-
-static void empty_dir(const char *dir)
-{
-    DIR *list = opendir(dir);
-    for (struct dirent *e = readdir(list); e != NULL; e = readdir(list))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(list), e->d_name, 0) != 0)
-            (void)unlinkat(dirfd(list), e->d_name, AT_REMOVEDIR);
-    closedir(list);
 }
 
 int frame_teardown(void **state)
@@ -56,10 +33,10 @@ int frame_teardown(void **state)
     if (f->map != NULL && !f->damaged)
         assert_sound(f->map);
     shoal_close(f->map);
-    empty_dir(f->dir);
+    dir_clear(f->dir);
     failed += rmdir(f->dir) != 0;
-    if (frame_fds() != f->fds || is_mapped(f->dir) != 0) {
-        print_error("after close: %d descriptors open, %d before; %d mappings left\n", frame_fds(), f->fds,
+    if (fds_open() != f->fds || is_mapped(f->dir) != 0) {
+        print_error("after close: %d descriptors open, %d before; %d mappings left\n", fds_open(), f->fds,
                     is_mapped(f->dir));
         failed++;
     }
@@ -165,12 +142,6 @@ uint64_t version_of(struct shoal *map, const char *key)
 
 /* -- Texts -------------------------------------------------------------------------------------------- */
 
-void assert_text_has(const char *part)
-{
-    if (strstr(shoal_error_text(), part) == NULL)
-        fail_msg("\"%s\" lacks \"%s\"", shoal_error_text(), part);
-}
-
 void assert_refused(int rc, int code, const char *part)
 {
     if (rc != code)
@@ -182,17 +153,10 @@ void assert_refused(int rc, int code, const char *part)
 
 void in_child(struct frame *f, child_fn *fn, void *arg, const char *what)
 {
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
+    pid_t pid = child_start();
     if (pid == 0) {
         (void)alarm(CHILD_SECONDS);
         _exit(fn(f, arg));
     }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
-        print_message("skipped: %s\n", what);
-    else
-        assert_int_equal(status, 0);
+    assert_exits(pid, what);
 }

@@ -6,19 +6,10 @@
 #ifndef TESTS_UNIT_FRAME_H
 #define TESTS_UNIT_FRAME_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include <errno.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "shoal/shoal.h"
+#include "unit/ground.h"
 
 #define NAMES_N 8
 struct frame {
@@ -40,12 +31,8 @@ struct shoal_options frame_options(void);
 struct shoal *frame_map(struct frame *frame, const struct shoal_options *options);
 struct shoal *frame_small(struct frame *frame);
 
-/* Descriptors of this process. */
-int frame_fds(void);
-
 /* shoal_check finds nothing, and heap_bytes is the sum of its parts. */
 void assert_sound(struct shoal *map);
-void assert_text_has(const char *part);
 /* The call gave this code, and its text has this part. */
 void assert_refused(int rc, int code, const char *part);
 
@@ -58,17 +45,6 @@ void assert_holds(struct shoal *map, const char *key, const char *value); /* NUL
 uint64_t version_of(struct shoal *map, const char *key);
 struct shoal_stats stats_of(struct shoal *map);
 
-/* -- Children: no assertion of the framework, they say where and end ---------------------------- */
-
-#define CHECK(what)                                                                                         \
-    do {                                                                                                    \
-        if (!(what)) {                                                                                      \
-            fprintf(stderr, "%s:%d: %s (errno %d, \"%s\")\n", __FILE__, __LINE__, #what, errno,             \
-                    shoal_error_text());                                                                    \
-            return 1;                                                                                       \
-        }                                                                                                   \
-    } while (0)
-#define CHILD_SKIPS 99
 #define CHILD_SECONDS 120 /* far beyond what any child needs: one that hangs is ended */
 
 typedef int child_fn(struct frame *frame, void *arg);

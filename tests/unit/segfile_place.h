@@ -5,15 +5,9 @@
 #ifndef SHOAL_TESTS_UNIT_SEGFILE_PLACE_H
 #define SHOAL_TESTS_UNIT_SEGFILE_PLACE_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/ground.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -53,16 +47,6 @@ struct place {
     int fds;
 };
 
-static inline int fds_open(void)
-{
-    int n = 0;
-    DIR *list = opendir("/proc/self/fd");
-    for (struct dirent *e = readdir(list); e != NULL; e = readdir(list))
-        n++;
-    closedir(list);
-    return n;
-}
-
 static inline const char *in_place(struct place *p, int i, const char *last)
 {
     snprintf(p->path[i], sizeof p->path[i], "%s/%s", p->dir, last);
@@ -79,15 +63,6 @@ static inline int entries_n(const struct place *p)
     return n;
 }
 
-static inline void empty_place(const struct place *p)
-{
-    DIR *list = opendir(p->dir);
-    for (struct dirent *e = readdir(list); e != NULL; e = readdir(list))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(list), e->d_name, 0) != 0)
-            unlinkat(dirfd(list), e->d_name, AT_REMOVEDIR);
-    closedir(list);
-}
-
 static inline int setup(void **state)
 {
     struct place *p = calloc(1, sizeof *p);
@@ -100,7 +75,7 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
     struct place *p = *state;
-    empty_place(p);
+    dir_clear(p->dir);
     int failed = rmdir(p->dir) != 0;
     if (fds_open() != p->fds) {
         print_error("%d descriptors open, %d before\n", fds_open(), p->fds);
@@ -140,12 +115,6 @@ static inline void assert_opens(const char *path)
     close(fd);
 }
 
-static inline void assert_text_has(const char *part)
-{
-    if (strstr(shoal_error_text(), part) == NULL)
-        fail_msg("\"%s\" lacks \"%s\"", shoal_error_text(), part);
-}
-
 enum { CREATE = 1, OPEN = 2, UNLINK = 4, ALL = 7 };
 
 static inline void assert_refused(unsigned calls, const char *name, int code, const char *text)
@@ -172,32 +141,14 @@ static inline void assert_refused(unsigned calls, const char *name, int code, co
 
 /* -- Children -------------------------------------------------------------------------------- */
 
-/* In a child no assertion of the parent's framework: say where, and end. */
-#define CHECK(what)                                                                        \
-    do {                                                                                   \
-        if (!(what)) {                                                                     \
-            fprintf(stderr, "%s:%d: %s (errno %d, \"%s\")\n", __FILE__, __LINE__, #what,   \
-                    errno, shoal_error_text());                                            \
-            return 1;                                                                      \
-        }                                                                                  \
-    } while (0)
-#define CHILD_SKIPS 99
-
 typedef int child_fn(struct place *p);
 
 static inline void in_child(struct place *p, child_fn *fn, const char *what)
 {
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
+    pid_t pid = child_start();
     if (pid == 0)
         _exit(fn(p));
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
-        print_message("skipped: %s\n", what);
-    else
-        assert_int_equal(status, 0);
+    assert_exits(pid, what);
 }
 
 static inline void resize(const char *path, off_t bytes)

@@ -146,9 +146,9 @@ static void view_end_in_a_child_has_no_effect(void **state)
 static int close_with_the_parents_views(struct frame *f, void *arg)
 {
     struct shoal_view *view = arg;
-    int fds = frame_fds();
+    int fds = fds_open();
     shoal_close(f->map); /* never attached here; the parent's views do not keep it open */
-    CHECK(frame_fds() < fds);
+    CHECK(fds_open() < fds);
     shoal_view_end(view);
     CHECK(shoal_open(frame_path(f, "map"), 0, &f->map) == 0);
     CHECK(put_text(f->map, "key", "b") == 0);

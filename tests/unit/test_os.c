@@ -2,14 +2,8 @@
  *
  * What the rest relies on from the kernel: whose lock is seen by whom, what a fork inherits, who is woken.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit/ground.h"
 
-#include <cmocka.h>
-
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -32,31 +26,9 @@
 
 #define FAR ((uint64_t)1 << 62)
 
-/* In a child no assertion of the parent's framework: say where, and end. */
-#define CHECK(what)                                                                             \
-    do {                                                                                        \
-        if (!(what)) {                                                                          \
-            fprintf(stderr, "%s:%d: %s (errno %d)\n", __FILE__, __LINE__, #what, errno);        \
-            return 1;                                                                           \
-        }                                                                                       \
-    } while (0)
-#define CHILD_SKIPS 99
-
-static void assert_exits(pid_t pid, const char *what)
-{
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == CHILD_SKIPS)
-        print_message("skipped: %s\n", what);
-    else
-        assert_int_equal(status, 0);
-}
-
 static void in_child(int (*fn)(void), const char *what)
 {
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
+    pid_t pid = child_start();
     if (pid == 0)
         _exit(fn());
     assert_exits(pid, what);
@@ -65,8 +37,7 @@ static void in_child(int (*fn)(void), const char *what)
 /* fork; the child does not outlive a test that fails. */
 static pid_t fork_bound(void)
 {
-    fflush(NULL);
-    pid_t pid = fork();
+    pid_t pid = child_start();
     if (pid == 0)
         prctl(PR_SET_PDEATHSIG, SIGKILL);
     return pid;

@@ -111,7 +111,7 @@ static void at_every_step(struct place *p, victim_fn *fn, visit_fn *visit, const
             print_message("%s: %d steps\n", what, step - 1);
         if (pid > 0)
             visit(p, path, pid);
-        empty_place(p);
+        dir_clear(p->dir);
         if (pid <= 0)
             return;
     }
