@@ -282,21 +282,15 @@ void heap_unclaim(const struct segment *s, uint32_t span_i, uint32_t run, uint32
     }
 }
 
+/* The head is taken first and given up last, so where it is not the dead one's, nothing is. */
 void heap_settle_claim(const struct segment *s, struct entry *e, uint32_t owner)
 {
     uint64_t claim = load_acquire_u64(&e->claim); /* [entry-names] */
     uint32_t span_i = (uint32_t)(claim >> 32), run = (uint32_t)claim;
     if (run != 0 && span_i + (uint64_t)run <= s->geo.spans_n) {
         uint64_t head = load_seq_u64(&s->spans[span_i]); /* [span-ready] */
-        if (span_state(head) == SPAN_CLAIMED && span_run(head) == owner) {
+        if (span_state(head) == SPAN_CLAIMED && span_run(head) == owner)
             heap_unclaim(s, span_i, run, owner);
-        } else { /* the head was given up, or never taken, or is done: what is left claimed is ours */
-            for (uint32_t j = 1; j < run; j++) {
-                uint64_t word = load_seq_u64(&s->spans[span_i + j]); /* [span-ready] */
-                if (span_state(word) == SPAN_CLAIMED && span_run(word) == owner)
-                    (void)span_cas(s, span_i + j, word, SPAN_FREE, 0, 0, is_backed(word));
-            }
-        }
     }
     store_release_u64(&e->claim, 0); /* [entry-names] */
 }

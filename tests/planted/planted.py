@@ -114,8 +114,6 @@ def try_mutant(tree, build, catchers, mutant, seconds):
     """(caught, text)"""
     name, catcher = mutant["name"], catchers[mutant["caught_by"]]
     mutated, path = apply(tree, mutant), tree / mutant["file"]
-    if mutated is None:
-        return False, f"LOST      {name}: {mutant['file']} has no such line, or several"
     original = path.read_text()
     path.write_text(mutated)
     try:
@@ -192,6 +190,11 @@ def main():
     if build.exists() and any(build.iterdir()) and not (build / MARK).exists():
         parser.error(f"--work {asked.work}: holds something that is not from here")
     tree = copy_tree(asked.source.resolve(), build)
+    lost = [mutant for mutant in mutants if apply(tree, mutant) is None]  # also of those that are not drawn
+    for mutant in lost:
+        say(f"LOST      {mutant['name']}: {mutant['file']} has no such line, or several")
+    if lost:
+        return 1
     configure(tree, build)
     live = [m for m in mutants if "equivalent" not in m]
     listed = len(live)
