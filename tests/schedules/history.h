@@ -39,6 +39,7 @@ struct event {
     uint64_t began, ended; /* by explore_clock; ended 0: cut off */
     int code;
     uint64_t got; /* the value that get, take or incr answered; what a reap left undecided */
+    uint32_t withheld; /* SHOAL_EFULL: so many records may have been freed and yet not be had */
     uint64_t decided; /* cut off: nothing that begins behind this sees it happen; 0 = no such time is known */
 };
 
