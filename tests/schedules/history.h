@@ -23,8 +23,9 @@ enum op_kind {
     OP_FILL, /* `value` keys of key A's home; more than FILL_MOST: until the heap is full */
     OP_UNFILL, /* delete filling key number `value` */
     OP_WRAP, /* the member's next record gets the tag that A's record has now: tags have 13 bits */
-    OP_DIE /* setup: the member died when it had placed A's record, and not brought it to its end; who has its number
-            * then is another, attached anew */
+    OP_DIE, /* setup: the member died when it had placed A's record, and not brought it to its end; who has its number
+             * then is another, attached anew */
+    OP_LOOK /* setup: the member's next write is one of those that look at another entry and at some blocks: the dead one's */
 };
 
 struct op {

@@ -187,6 +187,14 @@ static int die(uint32_t member)
     return code;
 }
 
+static int look(struct attachment *a)
+{
+    a->ops = UINT32_MAX;
+    a->peer_at = h_owner(stage.left_h) - 1;
+    a->sweep_at = stage.left.span_i;
+    return 0;
+}
+
 static void walk_item(struct walked *w, const struct shoal_item *item)
 {
     struct event e = { .got = 0 };
@@ -251,6 +259,8 @@ static int op_run(uint32_t member, struct event *e)
         return wrap(m->a);
     case OP_DIE:
         return die(member);
+    case OP_LOOK:
+        return look(m->a);
     case OP_RECLAIM:
         retire_reclaim(m->a);
         return 0;

@@ -31,6 +31,7 @@
 #define UNFILL(i) { OP_UNFILL, 0, i }
 #define WRAP { OP_WRAP, 0, 1 }
 #define DIE { OP_DIE, 0, 1 }
+#define LOOK { OP_LOOK, 0, 1 }
 
 #define SMALL 232u /* 16 blocks in a span */
 #define LARGE 488u /* 8 */
@@ -125,8 +126,8 @@ const struct scenario scenarios[] = {
       .value_bytes = LARGE, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { ATTACH, TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
     { .name = "tag_settle", .about = "the slot's word comes back, ABRT, while one settles a dead one's block",
-      .value_bytes = LARGE, .setup = { { 2, FILL(1) }, { 2, PUT(A, 9) }, { 1, WRAP }, { 2, DIE } },
-      .ops = { { SETTLE }, { REAP, PUT(A, 2) }, { UNFILL(0), ADD(A, 1) } } },
+      .value_bytes = LARGE, .setup = { { 2, FILL(1) }, { 2, PUT(A, 9) }, { 0, WRAP }, { 2, DIE }, { 0, LOOK } },
+      .ops = { { PUT(A, 2) }, { SETTLE }, { UNFILL(0), ADD(A, 1) } } },
     { .name = "sweep_reuse", .about = "a span is emptied and cut up anew under a sweep", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
       .ops = { { EVACUATE, PUT(D, 4) }, { SWEEP } } },
