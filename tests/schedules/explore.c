@@ -74,6 +74,7 @@ static void touch(uint32_t proc, uint32_t word, bool write)
     if (ex.id[word] != NO_ID || ex.writers[word] == 0 || (ex.readers[word] & (ex.readers[word] - 1)) == 0)
         return;
     ex.id[word] = (uint16_t)ex.ids_n++;
+    ex.watched[ex.id[word]] = NO_NODE;
     ex.grown = true;
 }
 
@@ -330,7 +331,7 @@ static void once_reset(void)
     for (uint32_t i = 0; i < DRAWS_N; i++)
         ex.draw[i].places = 0;
     ex.grown = false;
-    memset(ex.watched, 0xff, sizeof ex.watched[0] * (ex.ids_n + 64)); /* and words learnt meanwhile */
+    memset(ex.watched, 0xff, sizeof ex.watched[0] * ex.ids_n);
     ex.failure[0] = '\0';
     ex.end = EXPLORE_ENDED;
     for (uint32_t i = 0; i < EXPLORE_PROCS; i++) {

@@ -230,6 +230,10 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
     }
     struct budget began = used_now(), most = { asked->random != 0 ? asked->random : asked->executions, asked->accesses };
     struct timespec from, to;
+    if (asked->accesses != NO_LIMIT && scenario->quick != 0) {
+        most.executions = most.executions * scenario->quick / 100;
+        most.accesses = most.accesses * scenario->quick / 100;
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     total.now = scenario->name;
     total.scenarios++;

@@ -33,6 +33,9 @@ static struct stage {
     char key[KEYS_ALL][KEY_BYTES];
     struct key_state began[KEYS_N];
     uint64_t version_of_a;
+    struct seen {
+        uint64_t version, value;
+    } seen[WORLD_MEMBERS]; /* by the last GETV */
     uint32_t span_of_a;
     struct block_place left; /* by a dead one, with this H */
     uint64_t left_h;
@@ -99,7 +102,8 @@ static int key_op(uint32_t member, struct event *e)
     struct shoal *map = &world.member[member].handle;
     const char *key = stage.key[e->op.key];
     bool faked = e->op.value == BLOCK_FREE || e->op.value == BLOCK_SEALED;
-    uint32_t bytes = faked ? FAKED_BYTES : stage.scenario->value_bytes;
+    uint32_t of_faked = stage.scenario->faked_bytes != 0 ? stage.scenario->faked_bytes : FAKED_BYTES;
+    uint32_t bytes = faked ? of_faked : stage.scenario->value_bytes;
     uint64_t words[VALUE_MOST / 8];
     size_t got = 0;
     int64_t sum = 0;
@@ -112,7 +116,17 @@ static int key_op(uint32_t member, struct event *e)
     case OP_DELETE:
         return shoal_delete(map, key, KEY_BYTES);
     case OP_DELETE_IF:
-        return shoal_delete_if(map, key, KEY_BYTES, stage.version_of_a);
+        if (e->op.value != 0)
+            return shoal_delete_if(map, key, KEY_BYTES, stage.version_of_a);
+        e->op.value = stage.seen[member].value;
+        return shoal_delete_if(map, key, KEY_BYTES, stage.seen[member].version);
+    case OP_GETV:
+        stage.seen[member] = (struct seen){ 0, 0 };
+        code = shoal_getv(map, key, KEY_BYTES, words, sizeof words, &got, &stage.seen[member].version);
+        if (code == 0)
+            got_value(e, words, got);
+        stage.seen[member].value = e->got;
+        return code;
     case OP_WAIT:
         return shoal_wait(map, key, KEY_BYTES, stage.version_of_a, -1, NULL);
     case OP_INCR:
