@@ -41,6 +41,7 @@ bool explore_was_killed(uint32_t proc) { return ex.proc[proc].state == PROC_DEAD
 uint64_t explore_died_at(uint32_t proc) { return explore_was_killed(proc) ? ex.proc[proc].died_at : 0; }
 uint64_t explore_clock(void) { return ++ex.clock; }
 uint64_t explore_op_began(uint32_t proc) { return ex.proc[proc].began_at; }
+uint64_t explore_moved_at(uint32_t proc) { return ex.proc[proc].moved_at; }
 
 const char *explore_string(void)
 {
@@ -73,6 +74,7 @@ static void touch(uint32_t proc, uint32_t word, bool write)
     if (ex.id[word] != NO_ID || ex.writers[word] == 0 || (ex.readers[word] & (ex.readers[word] - 1)) == 0)
         return;
     ex.id[word] = (uint16_t)ex.ids_n++;
+    ex.watched[ex.id[word]] = NO_NODE;
     ex.grown = true;
 }
 
@@ -242,6 +244,7 @@ void arrive(uint32_t word, bool write, int holder)
         if (ex.limits.older != 0)
             older_op_began(ex.now);
     }
+    p->moved_at = explore_clock();
 }
 
 /* The kernel looks at the word and puts the caller to sleep in one step. */
@@ -328,7 +331,7 @@ static void once_reset(void)
     for (uint32_t i = 0; i < DRAWS_N; i++)
         ex.draw[i].places = 0;
     ex.grown = false;
-    memset(ex.watched, 0xff, sizeof ex.watched[0] * (ex.ids_n + 64)); /* and words learnt meanwhile */
+    memset(ex.watched, 0xff, sizeof ex.watched[0] * ex.ids_n);
     ex.failure[0] = '\0';
     ex.end = EXPLORE_ENDED;
     for (uint32_t i = 0; i < EXPLORE_PROCS; i++) {
@@ -337,6 +340,7 @@ static void once_reset(void)
         p->state = ex.limits.starts >> i & 1 ? PROC_READY : PROC_IDLE;
         p->asleep = p->asked = p->looked = p->op_begun = false;
         p->op_steps = p->lags = 0;
+        p->moved_at = 0;
     }
     if (ex.limits.older != 0)
         older_reset(ex.ids_n + 64); /* words learnt meanwhile */

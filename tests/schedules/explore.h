@@ -75,11 +75,12 @@ uint64_t explore_died_at(uint32_t proc); /* by the clock; 0: it lives */
 void explore_trace(bool on); /* print accesses */
 
 /* For bodies.  The clock orders what happened.  explore_op_began: of the operation under way; the time of its
- * first access to a word that others touch. */
+ * first access to a word that others touch.  explore_moved_at: of the process's last access. */
 void explore_op_begin(void);
 uint64_t explore_op_end(uint64_t *ret_began);
 uint64_t explore_clock(void);
 uint64_t explore_op_began(uint32_t proc);
+uint64_t explore_moved_at(uint32_t proc);
 __attribute__((format(printf, 1, 2))) void explore_fail(const char *format, ...);
 
 /* For the world. */

@@ -59,7 +59,7 @@ struct proc {
     bool op_begun;   /* made an access that others can see */
     uint32_t op_steps;
     uint32_t lags;   /* so many loads more return the oldest value that they may */
-    uint64_t began_at, died_at;
+    uint64_t began_at, died_at, moved_at;
 };
 
 struct explorer {

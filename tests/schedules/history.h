@@ -15,6 +15,7 @@ enum op_kind {
     /* Of a key: */
     OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET,
     OP_DELETE_IF, /* it has the version that it began with; value: what it held then */
+    OP_GETV, /* a get that remembers the version; a DELETE_IF of value 0 by the same process is about that */
     OP_WAIT, /* until that version is another; value: the same, 0 = it was absent */
     OP_INCR,
     OP_WALK, /* over all keys: a get of each */
@@ -23,8 +24,9 @@ enum op_kind {
     OP_FILL, /* `value` keys of key A's home; more than FILL_MOST: until the heap is full */
     OP_UNFILL, /* delete filling key number `value` */
     OP_WRAP, /* the member's next record gets the tag that A's record has now: tags have 13 bits */
-    OP_DIE /* setup: the member died when it had placed A's record, and not brought it to its end; who has its number
-            * then is another, attached anew */
+    OP_DIE, /* setup: the member died when it had placed A's record, and not brought it to its end; who has its number
+             * then is another, attached anew */
+    OP_LOOK /* setup: the member's next write is one of those that look at another entry and at some blocks: the dead one's */
 };
 
 struct op {
@@ -39,6 +41,7 @@ struct event {
     uint64_t began, ended; /* by explore_clock; ended 0: cut off */
     int code;
     uint64_t got; /* the value that get, take or incr answered; what a reap left undecided */
+    uint32_t withheld; /* SHOAL_EFULL: so many records may have been freed and yet not be had */
     uint64_t decided; /* cut off: nothing that begins behind this sees it happen; 0 = no such time is known */
 };
 

@@ -10,7 +10,8 @@
  *                                              they are long)
  *   schedules --bound N --kills N --older N    one pass depth first with these limits, until the space is whole
  *                                              or --executions are done; with --state FILE it goes on later
- *   schedules --random N --seed N              N of each scenario at random, bound 3, two deaths, two older values
+ *   schedules --random N --seed N              N of each scenario at random, in the ways of random_passes; with
+ *                                              --bound, --kills or --older: in one way, 0 where not given
  *   schedules --scenario NAME --replay STRING  one execution again, with a trace of its accesses
  *   schedules --append FILE --about TEXT       append a line to FILE, as tests/results/campaigns.tsv has them,
  *                                              TEXT being what tests/results/about.sh prints
@@ -40,25 +41,32 @@ struct pass {
     uint32_t share; /* percent of the executions that are left to the scenario */
 };
 
+/* At random each place to decide is as likely as another, and there are a hundred places to die for each load that
+ * has an older value: who may die dies before.  So most of these ways are about one thing alone. */
+#define RANDOM_PASSES \
+    { EXPLORE_RANDOM, 3, 0, 0, 30 }, { EXPLORE_RANDOM, 2, 0, 3, 50 }, { EXPLORE_RANDOM, 3, 1, 0, 50 }, \
+        { EXPLORE_RANDOM, 3, 2, 2, 100 }
+
 /* Ascending, so that the whole of a small space comes before a part of a larger one. */
 static const struct pass quick_passes[] = {
     { EXPLORE_ALL, 0, 1, 0, 100 }, { EXPLORE_ALL, 1, 0, 0, 30 }, { EXPLORE_ALL, 1, 0, 2, 30 },
     { EXPLORE_ALL, 2, 0, 0, 30 },  { EXPLORE_ALL, 2, 0, 1, 40 }, { EXPLORE_ALL, 1, 1, 0, 20 },
     { EXPLORE_ALL, 3, 0, 0, 20 },
-    { EXPLORE_RANDOM, 3, 2, 2, 100 },
+    RANDOM_PASSES,
 };
 static const struct pass long_passes[] = {
     { EXPLORE_ALL, 2, 0, 0, 30 }, { EXPLORE_ALL, 3, 0, 0, 30 }, { EXPLORE_ALL, 1, 1, 0, 30 },
     { EXPLORE_ALL, 1, 0, 2, 30 }, { EXPLORE_ALL, 2, 0, 1, 30 }, { EXPLORE_ALL, 2, 1, 0, 30 },
-    { EXPLORE_RANDOM, 3, 2, 2, 100 },
+    RANDOM_PASSES,
 };
+static const struct pass random_passes[] = { RANDOM_PASSES };
 
 struct asked {
     const char *scenario[ASKED_MOST];
     uint32_t scenarios_n;
     uint64_t executions, accesses, random, seed;
-    struct pass one; /* mode ALL with limits of the command line */
-    bool has_one, is_long;
+    struct pass one; /* with limits of the command line */
+    bool has_one, has_kills, is_long;
     const char *replay, *state, *append, *about;
 };
 
@@ -169,12 +177,15 @@ static bool is_within(const struct budget *from, const struct budget *most)
 }
 
 /* True: the whole space. */
-static bool pass_run(const struct scenario *scenario, const struct pass *pass, struct budget most, uint64_t seed,
-                     const char *state, bool *ret_failed)
+static bool pass_run(const struct scenario *scenario, const struct pass *pass, struct budget most,
+                     const struct asked *asked, bool *ret_failed)
 {
     struct explore_limits limits = limits_of(scenario, pass);
+    const char *state = asked->state;
     bool more = true;
-    explore_begin(pass->mode, &limits, seed, NULL);
+    if (asked->has_kills) /* fewer, even where the scenario is about deaths */
+        limits.kills = pass->kills;
+    explore_begin(pass->mode, &limits, asked->seed, NULL);
     uint64_t before = state_load(state, scenario->name, &limits);
     struct budget from = used_now();
     uint64_t began = from.executions, pruned = explore_counts.pruned;
@@ -213,13 +224,16 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
     const struct pass *passes = asked->is_long ? long_passes : quick_passes;
     uint32_t passes_n = asked->is_long ? sizeof long_passes / sizeof long_passes[0]
                                        : sizeof quick_passes / sizeof quick_passes[0];
-    struct pass random = { EXPLORE_RANDOM, 3, 2, 2, 100 };
     if (asked->has_one || asked->random != 0) {
-        passes = asked->has_one ? &asked->one : &random;
-        passes_n = 1;
+        passes = asked->has_one ? &asked->one : random_passes;
+        passes_n = asked->has_one ? 1 : sizeof random_passes / sizeof random_passes[0];
     }
     struct budget began = used_now(), most = { asked->random != 0 ? asked->random : asked->executions, asked->accesses };
     struct timespec from, to;
+    if (asked->accesses != NO_LIMIT && scenario->quick != 0) {
+        most.executions = most.executions * scenario->quick / 100;
+        most.accesses = most.accesses * scenario->quick / 100;
+    }
     (void)clock_gettime(CLOCK_MONOTONIC, &from);
     total.now = scenario->name;
     total.scenarios++;
@@ -231,7 +245,7 @@ static void scenario_run(const struct scenario *scenario, const struct asked *as
             share_of(most.executions, now.executions - began.executions, passes[i].share),
             share_of(most.accesses, now.accesses - began.accesses, passes[i].share),
         };
-        total.whole += pass_run(scenario, &passes[i], share, asked->seed, asked->state, &failed);
+        total.whole += pass_run(scenario, &passes[i], share, asked, &failed);
     }
     (void)clock_gettime(CLOCK_MONOTONIC, &to);
     double seconds = (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
@@ -314,12 +328,14 @@ static void ask(struct asked *asked, int argc, char **argv)
             break;
         case KILLS:
             asked->one.kills = (uint32_t)n;
+            asked->has_kills = true;
             break;
         case OLDER:
             asked->one.older = (uint32_t)n;
             break;
         case RANDOM:
             asked->random = n;
+            asked->one.mode = EXPLORE_RANDOM;
             break;
         case SEED:
             asked->seed = n;

@@ -33,6 +33,9 @@ static struct stage {
     char key[KEYS_ALL][KEY_BYTES];
     struct key_state began[KEYS_N];
     uint64_t version_of_a;
+    struct seen {
+        uint64_t version, value;
+    } seen[WORLD_MEMBERS]; /* by the last GETV */
     uint32_t span_of_a;
     struct block_place left; /* by a dead one, with this H */
     uint64_t left_h;
@@ -99,7 +102,8 @@ static int key_op(uint32_t member, struct event *e)
     struct shoal *map = &world.member[member].handle;
     const char *key = stage.key[e->op.key];
     bool faked = e->op.value == BLOCK_FREE || e->op.value == BLOCK_SEALED;
-    uint32_t bytes = faked ? FAKED_BYTES : stage.scenario->value_bytes;
+    uint32_t of_faked = stage.scenario->faked_bytes != 0 ? stage.scenario->faked_bytes : FAKED_BYTES;
+    uint32_t bytes = faked ? of_faked : stage.scenario->value_bytes;
     uint64_t words[VALUE_MOST / 8];
     size_t got = 0;
     int64_t sum = 0;
@@ -112,7 +116,17 @@ static int key_op(uint32_t member, struct event *e)
     case OP_DELETE:
         return shoal_delete(map, key, KEY_BYTES);
     case OP_DELETE_IF:
-        return shoal_delete_if(map, key, KEY_BYTES, stage.version_of_a);
+        if (e->op.value != 0)
+            return shoal_delete_if(map, key, KEY_BYTES, stage.version_of_a);
+        e->op.value = stage.seen[member].value;
+        return shoal_delete_if(map, key, KEY_BYTES, stage.seen[member].version);
+    case OP_GETV:
+        stage.seen[member] = (struct seen){ 0, 0 };
+        code = shoal_getv(map, key, KEY_BYTES, words, sizeof words, &got, &stage.seen[member].version);
+        if (code == 0)
+            got_value(e, words, got);
+        stage.seen[member].value = e->got;
+        return code;
     case OP_WAIT:
         return shoal_wait(map, key, KEY_BYTES, stage.version_of_a, -1, NULL);
     case OP_INCR:
@@ -187,6 +201,14 @@ static int die(uint32_t member)
     return code;
 }
 
+static int look(struct attachment *a)
+{
+    a->ops = UINT32_MAX;
+    a->peer_at = h_owner(stage.left_h) - 1;
+    a->sweep_at = stage.left.span_i;
+    return 0;
+}
+
 static void walk_item(struct walked *w, const struct shoal_item *item)
 {
     struct event e = { .got = 0 };
@@ -251,6 +273,8 @@ static int op_run(uint32_t member, struct event *e)
         return wrap(m->a);
     case OP_DIE:
         return die(member);
+    case OP_LOOK:
+        return look(m->a);
     case OP_RECLAIM:
         retire_reclaim(m->a);
         return 0;
@@ -275,6 +299,36 @@ static void walk_ended(uint32_t proc, const struct event *e)
     stage.walked[proc].done = true;
 }
 
+/* H, the overhead: freed records that `other` keeps from a put of `proc` that finds the heap full.  Who has moved since
+ * the put began may have pinned one when it was looked at; who stands still or died meanwhile has what it pins
+ * now, and the span that it empties; who was dead before has nothing. */
+static uint32_t withheld_by(uint32_t other, uint32_t proc)
+{
+    const struct segment *s = &world.member[other].segment;
+    const struct attachment *a = world.member[other].a;
+    const uint64_t since = explore_op_began(proc);
+    if (a == NULL || (explore_was_killed(other) && explore_died_at(other) < since))
+        return 0;
+    if (load_relaxed_u64(&a->entry->draining) != 0) /* relaxed, here and below: nobody else runs */
+        return FILL_MOST;
+    uint32_t pinned = explore_moved_at(other) > since;
+    for (uint32_t i = 0; i < HAZARDS_N; i++) {
+        struct block_place place;
+        uint64_t block = load_relaxed_u64(&a->entry->hazard[i]);
+        pinned += (block & HAZARD_GUARD_BIT) == 0 && segment_locate(s, block, &place) &&
+                  !segment_is_referenced(s, block, load_relaxed_u64(segment_block(s, block)));
+    }
+    return pinned;
+}
+
+static uint32_t withheld_from(uint32_t proc)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < WORLD_PROCS; i++)
+        n += i != proc ? withheld_by(i, proc) : 0;
+    return n;
+}
+
 void scenario_body(uint32_t proc)
 {
     for (uint32_t i = 0; i < OPS_EACH; i++) {
@@ -285,6 +339,7 @@ void scenario_body(uint32_t proc)
         stage.events_n[proc]++;
         explore_op_begin();
         e->code = op_run(proc, e);
+        e->withheld = e->code == SHOAL_EFULL ? withheld_from(proc) : 0;
         e->ended = explore_op_end(&e->began);
         if (e->op.kind == OP_WALK)
             walk_ended(proc, e);
@@ -408,17 +463,18 @@ static void judge_walks_filling(void)
                              stage.walked[p].n[KEYS_N + WORLD_MEMBERS + i]);
 }
 
-/* H: a put that found the heap full began when every record deleted before had been somebody else's to use. */
+/* H: a put that found the heap full began when every record deleted before had been somebody else's to use, or was
+ * withheld by somebody under way. */
 static void judge_full(const struct event *full)
 {
-    uint32_t freed = 0, others = 0;
+    uint32_t freed = 0, used = full->withheld;
     for (uint32_t p = 0; p < WORLD_PROCS; p++)
         for (uint32_t i = 0; i < stage.events_n[p]; i++) {
             const struct event *e = &stage.events[p][i];
             freed += e->op.kind == OP_UNFILL && e->ended != 0 && e->ended < full->began;
-            others += e != full && e->op.kind == OP_PUT;
+            used += e->op.kind == OP_PUT && e->code != SHOAL_EFULL;
         }
-    if (freed > others)
+    if (freed > used)
         explore_fail("H: full, and %u records were deleted before", freed);
 }
 

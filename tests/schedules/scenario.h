@@ -24,11 +24,13 @@ struct scenario {
     } setup[SETUP_MOST];
     struct op ops[WORLD_PROCS][OPS_EACH];
     uint32_t value_bytes;
+    uint32_t faked_bytes; /* of values 0 and 4, where not FAKED_BYTES */
     uint32_t kills;    /* so many at least: the scenario is about them */
     uint32_t killable; /* bit per process, where not all are */
     bool keys_go;      /* keys are deleted while somebody walks */
     bool may_be_full;  /* SHOAL_EFULL is an answer */
     uint32_t apart;    /* bit per process that is not attached at the beginning */
+    uint32_t quick;    /* percent of a scenario's share in the quick run; 0 = 100 */
 };
 
 extern const struct scenario scenarios[];

@@ -13,6 +13,7 @@
 #define DELETE(k) { OP_DELETE, KEY_##k, 1 }
 #define TAKE(k) { OP_TAKE, KEY_##k, 1 }
 #define GET(k) { OP_GET, KEY_##k, 1 }
+#define GETV(k) { OP_GETV, KEY_##k, 1 }
 #define DELETE_IF(k, v) { OP_DELETE_IF, KEY_##k, v }
 #define WAIT(k, v) { OP_WAIT, KEY_##k, v }
 #define WALK { OP_WALK, 0, 1 }
@@ -31,7 +32,9 @@
 #define UNFILL(i) { OP_UNFILL, 0, i }
 #define WRAP { OP_WRAP, 0, 1 }
 #define DIE { OP_DIE, 0, 1 }
+#define LOOK { OP_LOOK, 0, 1 }
 
+#define TINY 104u  /* 32 blocks in a span */
 #define SMALL 232u /* 16 blocks in a span */
 #define LARGE 488u /* 8 */
 #define HALF 2000u /* 2 */
@@ -69,6 +72,9 @@ const struct scenario scenarios[] = {
     { .name = "read_reuse", .about = "a reader while blocks are freed and used again", .value_bytes = SMALL,
       .setup = { { 0, PUT(A, 9) } },
       .ops = { { GET(A), GET(A) }, { PUT(A, 1), PUT(A, 2) }, { PUT(B, 3) } } },
+    { .name = "read_apart", .about = "a reader that is not attached, while blocks are used again", .value_bytes = SMALL,
+      .apart = 1, .setup = { { 1, PUT(A, 9) } },
+      .ops = { { GET(A), GET(A) }, { PUT(A, 1), PUT(A, 2) }, { DELETE(A) } } },
     { .name = "tag_take", .about = "the slot's word comes back while one takes: what a hazard prevents",
       .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
@@ -76,8 +82,29 @@ const struct scenario scenarios[] = {
       .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { GET(A), TAKE(A) }, { DELETE(A), PUT(A, 1) }, { PUT(B, 1) } } },
     { .name = "tag_get_half", .about = "the slot's word comes back, with a record that is being written",
-      .value_bytes = 104, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .value_bytes = TINY, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { GET(A) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_getv", .about = "the same, and the version that was read is used", .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { GETV(A), DELETE_IF(A, 0) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_put", .about = "the slot's word comes back while one replaces", .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { PUT(A, 2) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_add", .about = "the slot's word comes back while one adds, and takes",
+      .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { ADD(A, 2), TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_incr", .about = "the slot's word comes back while one counts", .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, INCR(A, 9) }, { 1, WRAP } },
+      .ops = { { INCR(A, 100) }, { DELETE(A), INCR(A, 1) } } },
+    { .name = "tag_walk", .about = "the slot's word comes back under a walk and a check",
+      .quick = 50, .value_bytes = TINY,
+      .keys_go = true, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { WALK, CHECK }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_evacuate", .about = "the slot's word comes back while its span is emptied",
+      .quick = 50, .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 2, FLUSH }, { 1, WRAP } },
+      .ops = { { EVACUATE }, { DELETE(A), PUT(A, 1) } } },
     { .name = "incr", .about = "three add to one number", .value_bytes = SMALL,
       .ops = { { INCR(A, 1) }, { INCR(A, 10) }, { INCR(A, 100) } } },
     { .name = "take", .about = "two take what one puts", .value_bytes = SMALL,
@@ -118,6 +145,14 @@ const struct scenario scenarios[] = {
     { .name = "evacuate_reuse", .about = "an emptied span is cut up anew while another empties it",
       .value_bytes = LARGE, .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
       .ops = { { EVACUATE, PUT(D, 0) }, { EVACUATE } } },
+    { .name = "evacuate_thirds", .about = "the same, and the new records lie across where the old ones began",
+      .value_bytes = LARGE, .faked_bytes = 1330, .quick = 30,
+      .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
+      .ops = { { EVACUATE, PUT(D, 0), PUT(D, 0) }, { EVACUATE } } },
+    { .name = "evacuate_take", .about = "blocks are taken by hints from a span that is emptied and cut up anew",
+      .value_bytes = HALF, .faked_bytes = 3000, .quick = 30,
+      .setup = { { 0, FLUSH }, { 1, FILL(2) }, { 1, PUT(A, 9) }, { 1, PUT(B, 8) }, { 1, DELETE(A) }, { 1, DELETE(B) } },
+      .ops = { { EVACUATE, PUT(C, 0) }, { PUT(A, 1) } } },
     { .name = "tag_delete_if", .about = "the version is of a record that the slot no longer names",
       .value_bytes = SMALL, .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { DELETE_IF(A, 9) }, { DELETE(A), PUT(A, 1) } } },
@@ -125,8 +160,8 @@ const struct scenario scenarios[] = {
       .value_bytes = LARGE, .apart = 1, .setup = { { 1, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { ATTACH, TAKE(A) }, { DELETE(A), PUT(A, 1) } } },
     { .name = "tag_settle", .about = "the slot's word comes back, ABRT, while one settles a dead one's block",
-      .value_bytes = LARGE, .setup = { { 2, FILL(1) }, { 2, PUT(A, 9) }, { 1, WRAP }, { 2, DIE } },
-      .ops = { { SETTLE }, { REAP, PUT(A, 2) }, { UNFILL(0), ADD(A, 1) } } },
+      .value_bytes = LARGE, .setup = { { 2, FILL(1) }, { 2, PUT(A, 9) }, { 0, WRAP }, { 2, DIE }, { 0, LOOK } },
+      .ops = { { PUT(A, 2) }, { SETTLE }, { UNFILL(0), ADD(A, 1) } } },
     { .name = "sweep_reuse", .about = "a span is emptied and cut up anew under a sweep", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 0, DELETE(A) }, { 0, FLUSH } },
       .ops = { { EVACUATE, PUT(D, 4) }, { SWEEP } } },
@@ -155,6 +190,10 @@ const struct scenario scenarios[] = {
     { .name = "full_update", .about = "replacing in a full heap, beside a reader", .value_bytes = HALF,
       .may_be_full = true, .setup = { { 0, PUT(A, 9) }, { 0, FILL_ALL } },
       .ops = { { PUT(A, 1) }, { GET(A), GET(A) }, { UNFILL(0) } } },
+    { .name = "full_evacuate", .about = "in a full heap a larger record moves others, beside a reader of theirs",
+      .value_bytes = HALF, .faked_bytes = 3000, .quick = 40,
+      .setup = { { 0, PUT(A, 9) }, { 0, FILL_ALL }, { 0, UNFILL(0) }, { 0, UNFILL(2) } },
+      .ops = { { PUT(D, 0) }, { GET(A), GET(A) } } },
     { .name = "check", .about = "every invariant is looked at while others write", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) } },
       .ops = { { PUT(A, 1) }, { DELETE(A) }, { CHECK } } },
