@@ -36,9 +36,15 @@ static void usual_keys(struct stage *stage, const struct scenario *scenario, str
 
 /* -- A process that was killed before the scene -------------------------------------------------------- */
 
+#define BELOW_MOST 3u
+
 struct corpse {
     const struct stage *stage;
     char name[64];
+    /* So many attach below it, and are gone later: who attaches in the scene finds their indices unused first.
+     * Otherwise the first survivor would take the dead one's, and heal it before the victim does anything. */
+    uint32_t below;
+    struct shoal *held[BELOW_MOST];
 };
 
 static void corpse_body(void *arg)
@@ -61,14 +67,26 @@ static void corpse_body(void *arg)
 static void start_corpse(struct corpse *corpse, struct stepper *stepper)
 {
     stage_restore(corpse->stage, corpse->name);
+    for (uint32_t i = 0; i < corpse->below; i++) {
+        const int code = shoal_open(corpse->name, 0, &corpse->held[i]);
+        require(code == 0, "the open of one below the corpse: %d %s", code, shoal_error_text());
+    }
     const int fd = stage_open_file(corpse->name);
     step_start(stepper, fd, corpse_body, corpse);
     close(fd);
 }
 
-static void leave_corpse(struct stage *stage, const char *name)
+static void kill_corpse(struct corpse *corpse, struct stepper *stepper)
 {
-    struct corpse corpse = { .stage = stage };
+    step_kill(stepper);
+    for (uint32_t i = 0; i < corpse->below; i++)
+        shoal_close(corpse->held[i]);
+}
+
+/* Two survivors attach in the scene, and the victim before or in its operation: in that case, where it died. */
+static void leave_corpse(struct stage *stage, const struct scenario *scenario, const char *name)
+{
+    struct corpse corpse = { .stage = stage, .below = scenario->prepare ? 2 : 3 };
     struct stepper stepper;
     struct trace trace;
     static uint32_t points[4000];
@@ -76,11 +94,11 @@ static void leave_corpse(struct stage *stage, const char *name)
     trace_begin(&trace, CORPSE_TRACE);
     start_corpse(&corpse, &stepper);
     require(step_record(&stepper, &trace), "the corpse did not come to its end");
-    step_kill(&stepper);
+    kill_corpse(&corpse, &stepper);
     stage->variants_n = build_points(&trace, RUN_KILL, false, points, 4000);
     start_corpse(&corpse, &stepper);
     step_to(&stepper, &trace, points[stage->variant % stage->variants_n]);
-    step_kill(&stepper);
+    kill_corpse(&corpse, &stepper);
     stage_take_image(stage, name);
     trace_end(&trace);
 }
@@ -110,7 +128,7 @@ void build_stage(struct stage *stage, const struct scenario *scenario, uint32_t 
         stage->corpse_act = scenario->corpse_act;
         stage->corpse_key = scenario->corpse_key;
         stage->has_corpse = true;
-        leave_corpse(stage, name);
+        leave_corpse(stage, scenario, name);
     }
     stage_measure_fresh(stage, name);
 }

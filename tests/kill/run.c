@@ -172,6 +172,14 @@ static bool run_record(struct run *run, struct stepper *stepper, struct trace *r
     return true;
 }
 
+/* Nobody has settled the one who was killed before the scene: that is for the victim to do. */
+static void see_corpse(const struct run *run)
+{
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    require(shoal_stats(run->a, &stats) == 0, "stats: %s", shoal_error_text());
+    require(stats.dead == run->stage->has_corpse, "%u dead before the scene begins", stats.dead);
+}
+
 bool run_scene(struct run *run, struct trace *record)
 {
     struct stepper stepper;
@@ -191,6 +199,7 @@ bool run_scene(struct run *run, struct trace *record)
     open_survivor(run, &run->b);
     if (!(run->scenario->flags & (SCENE_FULL | SCENE_NO_LIFE)))
         live_a_little(run);
+    see_corpse(run);
     memcpy(stepper.shadow, stepper.bytes, stepper.bytes_n);
     bool there;
     if (run->kind == RUN_RECORD)
