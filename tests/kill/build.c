@@ -83,10 +83,10 @@ static void kill_corpse(struct corpse *corpse, struct stepper *stepper)
         shoal_close(corpse->held[i]);
 }
 
-/* Two survivors attach in the scene, and the victim before or in its operation: in that case, where it died. */
+/* Two survivors attach in the scene, and the victim before them, or in its operation: then where the corpse died. */
 static void leave_corpse(struct stage *stage, const struct scenario *scenario, const char *name)
 {
-    struct corpse corpse = { .stage = stage, .below = scenario->prepare ? 2 : 3 };
+    struct corpse corpse = { .stage = stage, .below = scenario->flags & SCENE_HEIR ? 1 : scenario->prepare ? 2 : 3 };
     struct stepper stepper;
     struct trace trace;
     static uint32_t points[4000];

@@ -352,6 +352,8 @@ const struct scenario scenarios_of_maps[] = {
     { .name = "attach_where_one_died", .attacks = "A B C", .shape = SHAPE_SMALL, .flags = SCENE_CORPSE,
       .corpse_act = { .kind = ACT_PUT, .tag = 900, .bytes = 100 }, .prepare = prepare_nothing,
       .operate = operate_open, .judge = judge_code },
+    { .name = "survivor_where_one_died", .attacks = "A B C", .shape = SHAPE_SMALL, .flags = SCENE_CORPSE | SCENE_HEIR,
+      .corpse_act = { .kind = ACT_PUT, .tag = 900, .bytes = 100 }, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100) },
     { .name = "detach", .attacks = "B C", HOT, .operate = operate_close },
     { .name = "walk", .attacks = "A B", HOT, .operate = operate_walk, .judge = judge_walk },
     { .name = "check", .attacks = "A B", HOT, .operate = operate_check, .judge = judge_check },

@@ -172,12 +172,13 @@ static bool run_record(struct run *run, struct stepper *stepper, struct trace *r
     return true;
 }
 
-/* Nobody has settled the one who was killed before the scene: that is for the victim to do. */
+/* Nobody has settled the one who was killed before the scene: that is for the victim to do; or a survivor has. */
 static void see_corpse(const struct run *run)
 {
     struct shoal_stats stats = SHOAL_STATS_INIT;
     require(shoal_stats(run->a, &stats) == 0, "stats: %s", shoal_error_text());
-    require(stats.dead == run->stage->has_corpse, "%u dead before the scene begins", stats.dead);
+    const bool left = run->stage->has_corpse && !(run->scenario->flags & SCENE_HEIR);
+    require(stats.dead == left, "%u dead before the scene begins", stats.dead);
 }
 
 bool run_scene(struct run *run, struct trace *record)

@@ -20,6 +20,7 @@ enum scenario_flags {
     SCENE_NO_LIFE = 1u << 3, /* no survivor writes before the victim runs */
     SCENE_NAME = 1u << 4,    /* about the name and file of a map: see names.c */
     SCENE_CORPSE = 1u << 5,  /* a process was killed before: one variant for each of its crash states */
+    SCENE_HEIR = 1u << 8,    /* its index is the first survivor's, who settles it before the victim begins */
     SCENE_READER = 1u << 6,  /* the victim writes nothing: only stops are of interest */
     SCENE_CLOSES = 1u << 7   /* the victim closes the map after the operation */
 };
