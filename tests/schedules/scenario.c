@@ -162,6 +162,18 @@ static int check(struct shoal *map)
     return shoal_check(map, &report);
 }
 
+static int stats(struct shoal *map)
+{
+    struct shoal_stats now = SHOAL_STATS_INIT;
+    int code = shoal_stats(map, &now);
+    uint32_t killed = 0;
+    for (uint32_t i = 0; i < WORLD_PROCS; i++)
+        killed += explore_was_killed(i);
+    if (code == 0 && now.dead > killed)
+        explore_fail("C: %u are counted as dead, and %u are", now.dead, killed);
+    return code;
+}
+
 static uint64_t block_of(uint32_t key)
 {
     struct segment *s = &world.member[WORLD_CHECKER].segment;
@@ -260,6 +272,8 @@ static int op_run(uint32_t member, struct event *e)
         return 0;
     case OP_CHECK:
         return check(&m->handle);
+    case OP_STATS:
+        return stats(&m->handle);
     case OP_ATTACH:
         return world_attach(member);
     case OP_DETACH:

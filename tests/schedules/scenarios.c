@@ -23,6 +23,7 @@
 #define SWEEP { OP_SWEEP, 0, 1 }
 #define SETTLE { OP_SETTLE, 0, 1 }
 #define CHECK { OP_CHECK, 0, 1 }
+#define STATS { OP_STATS, 0, 1 }
 #define ATTACH { OP_ATTACH, 0, 1 }
 #define DETACH { OP_DETACH, 0, 1 }
 #define EVACUATE { OP_EVACUATE, 0, 1 }
@@ -133,6 +134,8 @@ const struct scenario scenarios[] = {
       .ops = { { PUT(A, 1) }, { ATTACH }, { REAP, GET(A), ADD(A, 2) } } },
     { .name = "detach", .about = "one ends, one reaps", .value_bytes = LARGE, .setup = { { 0, PUT(A, 9) } },
       .ops = { { PUT(A, 1), DETACH }, { REAP }, { PUT(A, 2) } } },
+    { .name = "detach_stats", .about = "one ends and begins again while another asks who is dead", .value_bytes = LARGE,
+      .ops = { { DETACH, ATTACH }, { STATS } } },
     { .name = "evacuate_put", .about = "emptying a span against replace and delete", .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 2, FLUSH } },
       .ops = { { EVACUATE }, { PUT(A, 1) }, { DELETE(A) } } },

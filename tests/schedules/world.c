@@ -226,7 +226,18 @@ void os_futex_wait(const shared_u32 *word, uint32_t seen, int64_t timeout_ns)
 }
 void os_futex_wake_all(shared_u32 *word) { explore_futex_wake(word); }
 int64_t os_clock_ns(void) { return 1; }
-int64_t os_wall_ns(void) { return 1; }
+bool os_file_unlinked(int fd)
+{
+    (void)fd;
+    return false;
+}
+
+/* No two moments are the same. */
+int64_t os_wall_ns(void)
+{
+    static int64_t now;
+    return ++now;
+}
 void os_who(struct os_who *ret_who) { *ret_who = (struct os_who){ .pid = 1 }; }
 
 /* -- The frame of a call ----------------------------------------------------------------------------------------- */
