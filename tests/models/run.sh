@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait; none = all
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, tier; none = all
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,7 +17,7 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models=${*:-slot read count reap span wait}
+models=${*:-slot read count reap span wait tier}
 
 for tool in spin "$cc"; do
     command -v "$tool" > /dev/null || { echo "skipped: models ($tool is not installed)"; exit 77; }
@@ -99,6 +99,16 @@ passes reap  safety   1800  -DUSERS=3
 passes span  safety   1800
 passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
+passes tier  safety   1800  -DTWO_KEYS
+passes tier  safety   1800  -DDEATHS=1
+passes tier  safety   1800  -DCOPIERS=2 -DW1=PUT -DW2=DEL
+passes tier  safety   1800  -DBATCH
+passes tier  safety   1800  -DROOT_WORD
+passes tier  safety   1800  -DEVACUATION=1 -DW1=DEL+16*ADD -DW2=GET
+passes tier  safety   1800  -DSPILL_AFTER_PUBLISH
+passes tier  safety   1800  -DSTORE_BEFORE_SPILL
+passes tier  safety   1800  -DLIKE_OTHERS
+passes tier  progress 1800  -DLOOP -DW1=ADD -DW2=DEL
 fails  slot  safety   -DBROKEN_SCAN_BEFORE_RAISE
 fails  slot  safety   -DBROKEN_IGNORE_RIVALS
 fails  slot  safety   -DBROKEN_NO_OWN_WORD
@@ -166,6 +176,40 @@ fails  wait  safety   -DBROKEN_SEQ_BEFORE_CLEAR -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_CLEAR_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
+fails  tier  safety   -DBROKEN_CHECK_BEFORE_SCAN
+fails  tier  safety   -DBROKEN_CLEAN_BEFORE_PUBLISH
+fails  tier  safety   -DBROKEN_COMMIT_TO_LIVE
+fails  tier  safety   -DBROKEN_DELETE_ASKS_NOBODY
+fails  tier  safety   -DBROKEN_DELETE_COMMITS_TO_FREE
+fails  tier  safety   -DBROKEN_DELETE_FREES_BELOW
+fails  tier  safety   -DBROKEN_EVICT_DIRTY
+fails  tier  safety   -DBROKEN_EVICT_DIRTY_TOMB
+fails  tier  safety   -DBROKEN_GET_SKIPS_TOMB
+fails  tier  safety   -DBROKEN_MARK_WHAT_SLOT_NAMES
+fails  tier  safety   -DBROKEN_NO_CHECK
+fails  tier  safety   -DBROKEN_NO_MARK
+fails  tier  safety   -DBROKEN_ONE_MARK
+fails  tier  safety   -DBROKEN_PROMOTION_DOES_NOT_REREAD
+fails  tier  safety   -DBROKEN_PROMOTION_IGNORED
+fails  tier  safety   -DBROKEN_PROMOTION_KILLS
+fails  tier  safety   -DBROKEN_PROMOTION_REREADS_EARLY
+fails  tier  safety   -DBROKEN_PROMOTION_TO_LIVE
+fails  tier  safety   -DBROKEN_RECOMPUTE_BEFORE_PUBLISH
+fails  tier  safety   -DBROKEN_RECOMPUTE_WITHOUT_LOCK
+fails  tier  safety   -DBROKEN_SCAN_SKIPS_TOMB
+fails  tier  safety   -DBROKEN_SPILL_AFTER_CLEAN
+fails  tier  safety   -DBROKEN_SPILL_BEFORE_SCAN
+fails  tier  safety   -DBROKEN_SPILL_BEFORE_SLOTS
+fails  tier  safety   -DBROKEN_STORE_BEFORE_SLOTS
+fails  tier  safety   -DBROKEN_TOMB_TO_LIVE
+fails  tier  safety   -DBROKEN_UPDATE_KEEPS_MARK
+fails  tier  safety   -DBROKEN_UPDATE_TO_LIVE
+fails  tier  safety   -DBROKEN_CLEAR_FOR_TOMB -DTWO_KEYS -DW1=DEL -DW2=KEY2+GET
+fails  tier  safety   -DBROKEN_HELPERS_DO_NOT_CHECK -DW1=INC -DW2=PUT+16*PUT
+fails  tier  safety   -DBROKEN_NO_RECHECK -DCOPIERS=2
+fails  tier  safety   -DBROKEN_RECHECK_BEFORE_LOCK -DCOPIERS=2
+fails  tier  safety   -DBROKEN_WITHOUT_LOCK -DCOPIERS=2
+fails  tier  progress -DBROKEN_ADD_ASKS_NOBODY -DLOOP -DW1=ADD -DW2=INC
 LIST
     [ $long = no ] && return
     grep -v '^ *\(#\|$\)' <<'LIST'
