@@ -3,21 +3,21 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait; none = all
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, tier; none = all
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
 #
 # Exit status 0: all as expected; 1: not; 77: skipped, a tool is missing.
-# The short run takes about 1 GB, and two minutes on two free cores; --long adds configurations of up to
-# 10 GB and takes about half an hour.  JOBS (default 2) run at once.  CC is the compiler.
+# The short run takes about 1 GB, and four minutes on two free cores; --long adds configurations of up to
+# 10 GB and takes about 40 minutes.  JOBS (default 2) run at once.  CC is the compiler.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models=${*:-slot read count reap span wait}
+models=${*:-slot read count reap span wait tier}
 
 for tool in spin "$cc"; do
     command -v "$tool" > /dev/null || { echo "skipped: models ($tool is not installed)"; exit 77; }
@@ -99,6 +99,16 @@ passes reap  safety   1800  -DUSERS=3
 passes span  safety   1800
 passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
+passes tier  safety   1800  -DTWO_KEYS
+passes tier  safety   1800  -DDEATHS=1
+passes tier  safety   1800  -DCOPIERS=2 -DW1=PUT -DW2=DEL
+passes tier  safety   1800  -DBATCH
+passes tier  safety   1800  -DROOT_WORD
+passes tier  safety   1800  -DEVACUATION=1 -DW1=DEL+16*ADD -DW2=GET
+passes tier  safety   1800  -DSPILL_AFTER_PUBLISH
+passes tier  safety   1800  -DSTORE_BEFORE_SPILL
+passes tier  safety   1800  -DLIKE_OTHERS
+passes tier  progress 1800  -DLOOP -DW1=ADD -DW2=DEL
 fails  slot  safety   -DBROKEN_SCAN_BEFORE_RAISE
 fails  slot  safety   -DBROKEN_IGNORE_RIVALS
 fails  slot  safety   -DBROKEN_NO_OWN_WORD
@@ -166,6 +176,40 @@ fails  wait  safety   -DBROKEN_SEQ_BEFORE_CLEAR -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_CLEAR_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
+fails  tier  safety   -DBROKEN_CHECK_BEFORE_SCAN
+fails  tier  safety   -DBROKEN_CLEAN_BEFORE_PUBLISH
+fails  tier  safety   -DBROKEN_COMMIT_TO_LIVE
+fails  tier  safety   -DBROKEN_DELETE_ASKS_NOBODY
+fails  tier  safety   -DBROKEN_DELETE_COMMITS_TO_FREE
+fails  tier  safety   -DBROKEN_DELETE_FREES_BELOW
+fails  tier  safety   -DBROKEN_EVICT_DIRTY
+fails  tier  safety   -DBROKEN_EVICT_DIRTY_TOMB
+fails  tier  safety   -DBROKEN_GET_SKIPS_TOMB
+fails  tier  safety   -DBROKEN_MARK_WHAT_SLOT_NAMES
+fails  tier  safety   -DBROKEN_NO_CHECK
+fails  tier  safety   -DBROKEN_NO_MARK
+fails  tier  safety   -DBROKEN_ONE_MARK
+fails  tier  safety   -DBROKEN_PROMOTION_DOES_NOT_REREAD
+fails  tier  safety   -DBROKEN_PROMOTION_IGNORED
+fails  tier  safety   -DBROKEN_PROMOTION_KILLS
+fails  tier  safety   -DBROKEN_PROMOTION_REREADS_EARLY
+fails  tier  safety   -DBROKEN_PROMOTION_TO_LIVE
+fails  tier  safety   -DBROKEN_RECOMPUTE_BEFORE_PUBLISH
+fails  tier  safety   -DBROKEN_RECOMPUTE_WITHOUT_LOCK
+fails  tier  safety   -DBROKEN_SCAN_SKIPS_TOMB
+fails  tier  safety   -DBROKEN_SPILL_AFTER_CLEAN
+fails  tier  safety   -DBROKEN_SPILL_BEFORE_SCAN -DW1=PUT -DW2=PUT+16*DEL
+fails  tier  safety   -DBROKEN_SPILL_BEFORE_SLOTS
+fails  tier  safety   -DBROKEN_STORE_BEFORE_SLOTS
+fails  tier  safety   -DBROKEN_TOMB_TO_LIVE
+fails  tier  safety   -DBROKEN_UPDATE_KEEPS_MARK
+fails  tier  safety   -DBROKEN_UPDATE_TO_LIVE
+fails  tier  safety   -DBROKEN_CLEAR_FOR_TOMB -DTWO_KEYS -DW1=DEL -DW2=KEY2+GET
+fails  tier  safety   -DBROKEN_HELPERS_DO_NOT_CHECK -DW1=INC -DW2=PUT+16*PUT
+fails  tier  safety   -DBROKEN_NO_RECHECK -DCOPIERS=2
+fails  tier  safety   -DBROKEN_RECHECK_BEFORE_LOCK -DCOPIERS=2
+fails  tier  safety   -DBROKEN_WITHOUT_LOCK -DCOPIERS=2
+fails  tier  progress -DBROKEN_ADD_ASKS_NOBODY -DLOOP -DW1=ADD -DW2=INC
 LIST
     [ $long = no ] && return
     grep -v '^ *\(#\|$\)' <<'LIST'
@@ -191,6 +235,14 @@ passes span  safety   9000  -DTAKES=2
 passes wait  safety   9000  -DWRITERS=3 -DWRITES=1
 passes wait  safety   9000  -DWRITERS=3 -DWRITES=2 -DDEATHS=0
 passes wait  safety   9000  -DWRITES=3 -DDEATHS=2
+passes tier  safety   9000  -DNS=3 -DTWO_KEYS
+passes tier  safety   9000  -DDEATHS=1 -DTWO_KEYS
+passes tier  safety   9000  -DBATCH -DTWO_KEYS
+passes tier  safety   9000  -DCOPIERS=2
+passes tier  safety   9000  -DEVACUATION=1
+passes tier  safety   9000  -DNP=3 -DW1=PUT -DW2=DEL -DW3=GET
+passes tier  safety   9000  -DNP=3 -DDEATHS=1 -DW1=INC -DW2=ADD -DW3=GET
+passes tier  safety   9000  -DNP=3 -DW1=PUT -DW2=INC -DW3=DEL
 LIST
 }
 
