@@ -475,6 +475,6 @@ static void who_detaches_is_not_dead(void)
     shoal_close(map);
 }
 
-SCENE_MAIN(SCENE(who_detaches_is_not_dead), SCENE(child_attaches_by_itself), SCENE(killed_parent_of_workers), SCENE(threads_free_their_entries),
-           SCENE(opened_twice), SCENE(the_living_are_not_reaped), SCENE(exec_ends_the_attachment),
+SCENE_MAIN(SCENE(who_detaches_is_not_dead), SCENE(child_attaches_by_itself), SCENE(killed_parent_of_workers),
+           SCENE(threads_free_their_entries), SCENE(opened_twice), SCENE(the_living_are_not_reaped), SCENE(exec_ends_the_attachment),
            SCENE(clones_are_noticed), SCENE(silent_children))

@@ -16,7 +16,7 @@ void jobs_begin(struct jobs *jobs, uint32_t n, void (*ended)(uint32_t slot, int 
     memset(jobs, 0, sizeof *jobs);
     jobs->n = n ? n : processors < 1 ? 1 : (uint32_t)processors;
     if (jobs->n > JOBS_MAX)
-        jobs->n = 2;
+        jobs->n = JOBS_MAX;
     jobs->ended = ended;
 }
 

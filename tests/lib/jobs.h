@@ -19,7 +19,7 @@ struct jobs {
     pid_t pid[JOBS_MAX]; /* 0 = free */
 };
 
-/* n: 0 = as many as there are processors; more than JOBS_MAX: 2. */
+/* n: 0 = as many as there are processors; at most JOBS_MAX. */
 void jobs_begin(struct jobs *jobs, uint32_t n, void (*ended)(uint32_t slot, int status));
 
 /* Begin a run in a free slot.  true = this is the run: it stays on a processor of the slot, its failure goes to `text`
