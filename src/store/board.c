@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The page that the processes of a store share, and its lock (board.h).
+ */
+#include "store/board.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "store/file.h"
+
+#define LOCK_NAME "lock"
+#define LOCK_BYTE 0
+#define ASK_AGAIN_NS 20000000
+#define NS_PER_MS 1000000
+
+/* -- Forks --------------------------------------------------------------------------------------- */
+
+/* A child must not keep its parent's lock alive behind the parent's death. */
+static pthread_mutex_t boards_mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct board *boards;
+
+static void fork_begins(void) { (void)pthread_mutex_lock(&boards_mutex); }
+static void fork_was_here(void) { (void)pthread_mutex_unlock(&boards_mutex); }
+
+static void forked(void)
+{
+    for (struct board *board = boards; board != NULL; board = board->next) {
+        file_close(board->lock_file);
+        board->lock_file = -1;
+    }
+    fork_was_here();
+}
+
+static void watch_forks(void) { (void)pthread_atfork(fork_begins, fork_was_here, forked); }
+
+static void boards_add(struct board *board)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, watch_forks);
+    (void)pthread_mutex_lock(&boards_mutex);
+    board->next = boards;
+    boards = board;
+    (void)pthread_mutex_unlock(&boards_mutex);
+}
+
+static void boards_remove(struct board *board)
+{
+    (void)pthread_mutex_lock(&boards_mutex);
+    struct board **at = &boards;
+    while (*at != NULL && *at != board)
+        at = &(*at)->next;
+    if (*at != NULL)
+        *at = board->next;
+    (void)pthread_mutex_unlock(&boards_mutex);
+}
+
+/* The child has one thread, which holds no board. */
+static void become_own(struct board *board)
+{
+    uint32_t pid = (uint32_t)getpid();
+    if (board->pid == pid)
+        return;
+    file_close(board->lock_file); /* a child that was made without fork's hooks */
+    board->lock_file = -1;
+    board->pid = pid;
+    (void)pthread_mutex_init(&board->mutex, NULL);
+}
+
+/* -- Open ---------------------------------------------------------------------------------------- */
+
+/* Mapped through a description of its own: a mapping would keep locks alive in forked children. */
+static int map_page(struct board *board)
+{
+    uint64_t bytes = 0;
+    int file, why = file_open(board->dir, LOCK_NAME, board->writable, &file);
+    if (why != 0)
+        return why;
+    why = file_size(file, &bytes);
+    if (why == 0 && bytes < BOARD_BYTES)
+        why = ENOENT;
+    if (why == 0) {
+        board->page = os_map(file, BOARD_BYTES, board->writable);
+        why = board->page == NULL ? ENOMEM : 0;
+        board->file = os_file_of(file);
+    }
+    file_close(file);
+    return why;
+}
+
+int board_open(struct board *board, int dir, bool writable)
+{
+    *board = (struct board){ .dir = dir, .writable = writable, .lock_file = -1, .pid = (uint32_t)getpid() };
+    int why = map_page(board);
+    if (why != 0 && why != ENOENT)
+        return why;
+    (void)pthread_mutex_init(&board->mutex, NULL);
+    boards_add(board);
+    return 0;
+}
+
+void board_close(struct board *board)
+{
+    boards_remove(board);
+    file_close(board->lock_file);
+    if (board->page != NULL)
+        os_unmap(board->page, BOARD_BYTES);
+    (void)pthread_mutex_destroy(&board->mutex);
+}
+
+/* -- Lock ---------------------------------------------------------------------------------------- */
+
+static int mutex_lock_until(pthread_mutex_t *mutex, int64_t until_ns)
+{
+    struct timespec until = { .tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000 };
+    return pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until);
+}
+
+/* Locks byte 0 on a description that is new, so that no forked child shares it. */
+static int byte_lock_until(struct board *board, int64_t until_ns)
+{
+    int file, why = file_open_or_make(board->dir, LOCK_NAME, &file);
+    if (why != 0)
+        return why;
+    board->lock_file = file;
+    for (;;) {
+        uint32_t rung = board->page != NULL ? load_acquire_u32(&board->page->bell) : 0; /* [store-bell] */
+        enum os_lock_answer answer = os_lock(file, LOCK_BYTE);
+        if (answer == OS_LOCK_TAKEN)
+            return 0;
+        if (answer == OS_LOCK_ERROR) {
+            why = errno;
+            break;
+        }
+        int64_t left = until_ns - os_clock_ns();
+        if (left <= 0) {
+            why = ETIMEDOUT;
+            break;
+        }
+        int64_t sleep = left < ASK_AGAIN_NS ? left : ASK_AGAIN_NS;
+        if (board->page != NULL)
+            os_futex_wait(&board->page->bell, rung, sleep);
+        else
+            (void)nanosleep(&(struct timespec){ .tv_nsec = sleep }, NULL);
+    }
+    file_close(file);
+    board->lock_file = -1;
+    return why;
+}
+
+/* The page of the file that was locked: made where there is none, with bytes of zero, not a hole, which may find no room
+ * on a full disk later, a SIGBUS.  One that was deleted beneath its users tells them so. */
+static int settle_page(struct board *board)
+{
+    static const uint8_t zeros[BOARD_BYTES];
+    uint64_t bytes = 0;
+    if (board->page != NULL && os_is_file(board->lock_file, board->file))
+        return 0;
+    if (board->page != NULL) {
+        store_seq_u64(&board->page->ready, 0); /* [store-root] */
+        os_unmap(board->page, BOARD_BYTES);
+        board->page = NULL;
+    }
+    int why = file_size(board->lock_file, &bytes);
+    if (why == 0 && bytes < BOARD_BYTES)
+        why = file_write(board->lock_file, &(struct file_part){ zeros, sizeof zeros }, 1, 0);
+    return why != 0 ? why : map_page(board);
+}
+
+static void say_who(struct board *board)
+{
+    struct os_who who;
+    uint64_t words[3] = { 0 };
+    os_who(&who);
+    memcpy(words, who.command, sizeof who.command);
+    store_relaxed_u64(&board->page->holder[0], who.pid);
+    for (int i = 0; i < 3; i++)
+        store_relaxed_u64(&board->page->holder[1 + i], words[i]);
+}
+
+int board_lock(struct board *board, int timeout_ms)
+{
+    become_own(board);
+    int64_t until = os_clock_ns() + (int64_t)timeout_ms * NS_PER_MS;
+    int why = mutex_lock_until(&board->mutex, until);
+    if (why != 0)
+        return why;
+    why = byte_lock_until(board, until);
+    if (why == 0)
+        why = settle_page(board);
+    if (why == 0) {
+        say_who(board);
+        return 0;
+    }
+    file_close(board->lock_file);
+    board->lock_file = -1;
+    (void)pthread_mutex_unlock(&board->mutex);
+    return why;
+}
+
+void board_unlock(struct board *board)
+{
+    store_relaxed_u64(&board->page->holder[0], 0);
+    os_unlock(board->lock_file, LOCK_BYTE); /* a child made without fork's hooks may have the description too */
+    file_close(board->lock_file);
+    board->lock_file = -1;
+    (void)fetch_add_u32(&board->page->bell, 1); /* [store-bell] */
+    os_futex_wake_all(&board->page->bell);
+    (void)pthread_mutex_unlock(&board->mutex);
+}
+
+void board_holder(const struct board *board, char ret_text[BOARD_HOLDER_BYTES])
+{
+    uint64_t words[3], pid = 0;
+    char command[sizeof words + 1] = "";
+    if (board->page != NULL) {
+        pid = load_relaxed_u64(&board->page->holder[0]);
+        for (int i = 0; i < 3; i++)
+            words[i] = load_relaxed_u64(&board->page->holder[1 + i]);
+        memcpy(command, words, sizeof words);
+        command[sizeof words] = '\0';
+        for (char *c = command; *c != '\0'; c++)
+            if (*c < ' ' || *c > '~')
+                *c = '?';
+    }
+    if (pid == 0)
+        (void)snprintf(ret_text, BOARD_HOLDER_BYTES, "a process that does not say who it is");
+    else
+        (void)snprintf(ret_text, BOARD_HOLDER_BYTES, "process %u (%s)", (uint32_t)pid, command);
+}

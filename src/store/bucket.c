@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Records in a bucket's page (bucket.h).  Records lie at any byte, so they are copied, not pointed at.
+ */
+#include "store/bucket.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#define WORD_BYTES 4u
+#define STAMP_BYTES 8u
+#define RECORD_AT(word) ((word)&0xffffu)
+#define RECORD_FINGER(word) ((word) >> 16)
+
+void bucket_make(struct bucket *bucket, uint64_t prefix, unsigned depth)
+{
+    memset(bucket, 0, sizeof *bucket);
+    bucket->head.prefix = prefix;
+    bucket->head.depth = (uint8_t)depth;
+    bucket->head.free_at = PAGE_BYTES;
+}
+
+static uint32_t words_end(const struct bucket *bucket)
+{
+    return PAGE_HEAD_BYTES + bucket->head.used_n * WORD_BYTES;
+}
+
+static uint32_t stamps_bytes(unsigned flags)
+{
+    return ((flags & RECORD_EXPIRES) != 0) * STAMP_BYTES + ((flags & RECORD_MTIME) != 0) * STAMP_BYTES;
+}
+
+static uint32_t key_here(const struct bucket_item *item)
+{
+    return (item->flags & RECORD_LARGE_KEY) != 0 ? 0 : item->key_bytes;
+}
+
+uint32_t bucket_item_bytes(const struct bucket_item *item)
+{
+    return WORD_BYTES + (uint32_t)sizeof(struct bucket_record) + key_here(item) + item->value_bytes +
+           stamps_bytes(item->flags);
+}
+
+/* -- Reading ------------------------------------------------------------------------------------- */
+
+uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint32_t hash)
+{
+    while (i < bucket->head.used_n && RECORD_FINGER(bucket->word[i]) != (hash & 0xffffu))
+        i++;
+    return i;
+}
+
+static int64_t stamp_at(const uint8_t *at)
+{
+    int64_t stamp;
+    memcpy(&stamp, at, sizeof stamp);
+    return stamp;
+}
+
+bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *ret_item)
+{
+    struct bucket_record record;
+    uint32_t at = RECORD_AT(bucket->word[i]);
+    if (at < words_end(bucket) || at > PAGE_BYTES - sizeof record)
+        return false;
+    const uint8_t *from = (const uint8_t *)bucket + at;
+    memcpy(&record, from, sizeof record);
+    struct bucket_item item = {
+        .version = record.version_and_type & VERSION_MAX,
+        .type = (uint8_t)(record.version_and_type >> 48),
+        .flags = (uint8_t)(record.version_and_type >> 56),
+        .hash = record.hash,
+        .key_bytes = record.key_bytes,
+        .value_bytes = record.value_bytes,
+    };
+    if ((item.flags & ~RECORD_FLAGS) != 0 || item.key_bytes == 0 || at - WORD_BYTES + bucket_item_bytes(&item) > PAGE_BYTES)
+        return false;
+    from += sizeof record;
+    item.key = key_here(&item) > 0 ? from : NULL;
+    item.value = from += key_here(&item);
+    from += item.value_bytes;
+    if ((item.flags & RECORD_EXPIRES) != 0) {
+        item.expires_ns = stamp_at(from);
+        from += STAMP_BYTES;
+    }
+    if ((item.flags & RECORD_MTIME) != 0)
+        item.mtime_ns = stamp_at(from);
+    *ret_item = item;
+    return true;
+}
+
+bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_large)
+{
+    if ((item->flags & RECORD_LARGE) == 0 || item->value_bytes != sizeof *ret_large)
+        return false;
+    memcpy(ret_large, item->value, sizeof *ret_large);
+    return (uint32_t)ret_large->hash == item->hash;
+}
+
+bool bucket_check(const struct bucket *bucket)
+{
+    const struct page_head *head = &bucket->head;
+    if (head->used_n > PAGE_BODY_BYTES / WORD_BYTES || head->free_at < words_end(bucket) || head->free_at > PAGE_BYTES)
+        return false;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < head->used_n; i++) {
+        struct bucket_item item;
+        struct bucket_large large;
+        if (RECORD_AT(bucket->word[i]) < head->free_at || !bucket_item(bucket, i, &item) ||
+            RECORD_FINGER(bucket->word[i]) != (item.hash & 0xffffu))
+            return false;
+        bool is_large = (item.flags & RECORD_LARGE) != 0;
+        if (is_large ? !bucket_item_large(&item, &large) : (item.flags & RECORD_LARGE_KEY) != 0)
+            return false;
+        bytes += bucket_item_bytes(&item);
+    }
+    return bytes == head->used_bytes && bytes <= PAGE_BODY_BYTES;
+}
+
+/* -- Changing ------------------------------------------------------------------------------------ */
+
+/* All records to the page's end again, without holes. */
+static void compact(struct bucket *bucket)
+{
+    struct bucket old = *bucket;
+    uint32_t at = PAGE_BYTES;
+    for (uint32_t i = 0; i < old.head.used_n; i++) {
+        struct bucket_item item;
+        if (!bucket_item(&old, i, &item))
+            continue; /* bucket_check saw that it is one */
+        uint32_t bytes = bucket_item_bytes(&item) - WORD_BYTES;
+        at -= bytes;
+        memcpy((uint8_t *)bucket + at, (const uint8_t *)&old + RECORD_AT(old.word[i]), bytes);
+        bucket->word[i] = RECORD_FINGER(old.word[i]) << 16 | at;
+    }
+    bucket->head.free_at = at;
+    memset((uint8_t *)bucket + words_end(bucket), 0, at - words_end(bucket));
+}
+
+static uint8_t *put_bytes(uint8_t *to, const void *from, size_t n)
+{
+    if (n > 0)
+        memcpy(to, from, n);
+    return to + n;
+}
+
+bool bucket_add(struct bucket *bucket, const struct bucket_item *item)
+{
+    uint32_t bytes = bucket_item_bytes(item);
+    if (bytes > PAGE_BODY_BYTES - bucket->head.used_bytes)
+        return false;
+    if (bytes > bucket->head.free_at - words_end(bucket))
+        compact(bucket);
+    struct bucket_record record = {
+        .version_and_type = item->version | (uint64_t)item->type << 48 | (uint64_t)item->flags << 56,
+        .key_bytes = (uint16_t)item->key_bytes,
+        .value_bytes = (uint16_t)item->value_bytes,
+        .hash = item->hash,
+    };
+    uint32_t at = (uint32_t)bucket->head.free_at - (bytes - WORD_BYTES);
+    uint8_t *to = put_bytes((uint8_t *)bucket + at, &record, sizeof record);
+    to = put_bytes(to, item->key, key_here(item));
+    to = put_bytes(to, item->value, item->value_bytes);
+    if ((item->flags & RECORD_EXPIRES) != 0)
+        to = put_bytes(to, &item->expires_ns, STAMP_BYTES);
+    if ((item->flags & RECORD_MTIME) != 0)
+        (void)put_bytes(to, &item->mtime_ns, STAMP_BYTES);
+    bucket->word[bucket->head.used_n++] = (item->hash & 0xffffu) << 16 | at;
+    bucket->head.free_at = at;
+    bucket->head.used_bytes += bytes;
+    return true;
+}
+
+void bucket_remove(struct bucket *bucket, uint32_t i)
+{
+    struct bucket_item item;
+    if (!bucket_item(bucket, i, &item))
+        return; /* bucket_check saw that it is one */
+    bucket->head.used_bytes -= bucket_item_bytes(&item);
+    uint32_t at = RECORD_AT(bucket->word[i]);
+    if (at == bucket->head.free_at)
+        bucket->head.free_at += bucket_item_bytes(&item) - WORD_BYTES;
+    bucket->word[i] = bucket->word[--bucket->head.used_n];
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every page of a store against every other (store.h: store_check; page.h: P1..P3, N1..N3; space.h: Z1).
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "store/handle.h"
+#include "store/runs.h"
+
+#define LOCK_MS 10000
+
+struct checking {
+    struct store *store;
+    struct page_meta meta;
+    struct space space;
+    uint64_t *used;        /* a bit for each page that something leads to */
+    uint64_t records_n, record_bytes;
+    store_fault_fn *each;
+    void *arg;
+    uint64_t faults_n;
+};
+
+/* -- Faults -------------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 3, 4))) static void fault(struct checking *c, uint64_t page, const char *format, ...)
+{
+    struct store_fault it = { .page = page };
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(it.text, sizeof it.text, format, args);
+    va_end(args);
+    c->faults_n++;
+    if (c->each != NULL)
+        c->each(c->arg, &it);
+}
+
+/* What failed has said it in the thread's text. */
+static void fault_said(struct checking *c, uint64_t page) { fault(c, page, "%s", shoal_error_text()); }
+
+/* -- Pages --------------------------------------------------------------------------------------- */
+
+static int mark(void *arg, uint64_t page, uint64_t pages_n)
+{
+    struct checking *c = arg;
+    for (uint64_t i = page; i < page + pages_n; i++) {
+        if (i >= c->meta.pages_end || i < META_PAGES) {
+            fault(c, i, "in use, outside of the file");
+            return SHOAL_OK;
+        }
+        uint64_t *word = &c->used[i / 64], bit = (uint64_t)1 << i % 64;
+        if ((*word & bit) != 0)
+            fault(c, i, "in use twice");
+        *word |= bit;
+    }
+    return SHOAL_OK;
+}
+
+static void mark_space(struct checking *c)
+{
+    for (unsigned i = 0; i < META_INDICES; i++)
+        if (c->meta.index[i].page != 0)
+            (void)mark(c, c->meta.index[i].page, 1);
+}
+
+/* A zone's own pages are in use without anything that leads there: those before its first other page. */
+static bool zone_own_page(uint64_t page)
+{
+    uint64_t in_zone = page % ZONE_PAGES;
+    return in_zone < ZONE_MAPS + (page < ZONE_PAGES ? META_PAGES : 0);
+}
+
+static void check_space(struct checking *c)
+{
+    for (uint64_t page = 0; page < c->meta.pages_end; page++) {
+        enum page_use use;
+        bool used = (c->used[page / 64] >> page % 64 & 1) != 0;
+        if (space_use(&c->space, page, &use) != SHOAL_OK) {
+            fault_said(c, page);
+            page += ZONE_PAGES - 1 - page % ZONE_PAGES;
+            continue;
+        }
+        if (used && zone_own_page(page))
+            fault(c, page, "in use, but belongs to a zone's maps");
+        else if (used != (use == PAGE_USED) && !zone_own_page(page))
+            fault(c, page, used ? "in use, but free in the map of its zone" : "in use in the map of its zone alone: lost");
+    }
+}
+
+/* -- Records ------------------------------------------------------------------------------------- */
+
+static int read_large(struct checking *c, const struct bucket_item *item, const struct bucket_large *large)
+{
+    bool with_key = (item->flags & RECORD_LARGE_KEY) != 0;
+    uint8_t *bytes = malloc(large->value_bytes + item->key_bytes + 1);
+    if (bytes == NULL)
+        return error_os("%s: a value of %" PRIu64 " bytes", c->store->name, large->value_bytes);
+    int rc = runs_read_value(&c->store->pager, large, bytes);
+    if (rc == SHOAL_OK && with_key)
+        rc = runs_read_key(&c->store->pager, large, item->key_bytes, bytes);
+    if (rc == SHOAL_OK && with_key && store_hash(c->store, bytes, item->key_bytes) != large->hash)
+        rc = page_bad(&c->store->pager, large->key.page, "a key with another hash");
+    free(bytes);
+    return rc;
+}
+
+static void check_item(struct checking *c, const struct bucket *bucket, const struct bucket_item *item)
+{
+    struct bucket_large large;
+    uint64_t value_bytes = item->value_bytes, page = bucket->head.page;
+    uint64_t hash = tree_item_hash(c->store->seed, item);
+    if ((item->flags & RECORD_LARGE) != 0 && bucket_item_large(item, &large)) {
+        value_bytes = large.value_bytes;
+        if (runs_each(&c->store->pager, &large, (item->flags & RECORD_LARGE_KEY) != 0, mark, c) != SHOAL_OK ||
+            read_large(c, item, &large) != SHOAL_OK)
+            fault_said(c, page);
+    }
+    if (hash_prefix(hash, bucket->head.depth) != bucket->head.prefix || (uint32_t)hash != item->hash)
+        fault(c, page, "a record with hash %016" PRIx64 ", of another bucket", hash);
+    if (item->version == 0 || item->version >= c->meta.version_next)
+        fault(c, page, "a record of version %" PRIu64 ", which was not given out", item->version);
+    c->records_n++;
+    c->record_bytes += item->key_bytes + value_bytes;
+}
+
+static bool same_key(const struct bucket_item *a, const struct bucket_item *b)
+{
+    return a->hash == b->hash && a->key_bytes == b->key_bytes && a->key != NULL && b->key != NULL &&
+           memcmp(a->key, b->key, a->key_bytes) == 0;
+}
+
+static void check_bucket(struct checking *c, struct node_child child, uint64_t hash)
+{
+    struct bucket bucket;
+    if (bucket_read(&c->store->pager, child.ref, child.depth, hash, &bucket) != SHOAL_OK) {
+        fault_said(c, child.ref.page);
+        return;
+    }
+    if (!bucket_check(&bucket)) {
+        fault(c, child.ref.page, "an impossible record");
+        return;
+    }
+    for (uint32_t i = 0; i < bucket.head.used_n; i++) {
+        struct bucket_item item, other;
+        (void)bucket_item(&bucket, i, &item); /* bucket_check saw that it is one */
+        check_item(c, &bucket, &item);
+        for (uint32_t j = bucket_next(&bucket, i + 1, item.hash); j < bucket.head.used_n;
+             j = bucket_next(&bucket, j + 1, item.hash))
+            if (bucket_item(&bucket, j, &other) && same_key(&item, &other))
+                fault(c, child.ref.page, "a key twice");
+    }
+}
+
+static void check_node(struct checking *c, struct node_child child, unsigned level, uint64_t hash)
+{
+    struct page_node node;
+    (void)mark(c, child.ref.page, 1);
+    if (node_read(&c->store->pager, child.ref, level, child.depth, hash, &node) != SHOAL_OK) {
+        fault_said(c, child.ref.page);
+        return;
+    }
+    for (uint32_t i = 0; i < NODE_ENTRIES;) {
+        struct node_child next = node_child_at(&node, i);
+        uint64_t first = node.head.prefix | (uint64_t)i << (64 - NODE_BITS) >> child.depth;
+        i += node_span(child.depth, next.depth);
+        if (level > 0) {
+            check_node(c, next, level - 1, first);
+        } else if (next.ref.page != 0) {
+            (void)mark(c, next.ref.page, 1);
+            check_bucket(c, next, first);
+        }
+    }
+}
+
+/* -- All ----------------------------------------------------------------------------------------- */
+
+static int check_all(struct checking *c)
+{
+    const struct page_meta *meta = &c->meta;
+    if (meta->head.level >= LEVELS_MAX || meta->pages_end > PAGE_NUMBER_MAX)
+        return page_bad(&c->store->pager, meta->head.page, "%u levels, %" PRIu64 " pages", meta->head.level + 1u,
+                        meta->pages_end);
+    int rc = space_load(&c->space, &c->store->pager, meta);
+    if (rc != SHOAL_OK)
+        return rc;
+    c->used = calloc(meta->pages_end / 64 + 1, sizeof *c->used);
+    if (c->used == NULL) {
+        space_drop(&c->space);
+        return error_os("%s: memory for %" PRIu64 " pages", c->store->name, meta->pages_end);
+    }
+    mark_space(c);
+    check_node(c, (struct node_child){ meta->root, 0 }, meta->head.level, 0);
+    check_space(c);
+    if (c->records_n != meta->records_n || c->record_bytes != meta->record_bytes)
+        fault(c, meta->head.page, "%" PRIu64 " records of %" PRIu64 " bytes are there, the meta says %" PRIu64 " of %" PRIu64,
+              c->records_n, c->record_bytes, meta->records_n, meta->record_bytes);
+    free(c->used);
+    space_drop(&c->space);
+    return SHOAL_OK;
+}
+
+/* The root that counts, with what it leads to kept as it is: under the lock, or else for as long as nobody writes. */
+int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n)
+{
+    struct checking c = { .store = store, .each = each, .arg = arg };
+    int rc = store->writable ? store_lock(store, LOCK_MS) : SHOAL_OK;
+    bool locked = store->writable && rc == SHOAL_OK;
+    if (rc == SHOAL_EFULL)
+        return rc; /* where the lock is refused for another reason nobody else writes either */
+    rc = meta_current(store, &c.meta);
+    if (rc == SHOAL_OK)
+        rc = check_all(&c);
+    if (locked)
+        store_unlock(store);
+    *ret_faults_n = c.faults_n;
+    if (rc != SHOAL_OK || c.faults_n == 0)
+        return rc;
+    return error_set(SHOAL_ECORRUPT, "%s: %" PRIu64 " faults", store->name, c.faults_n);
+}

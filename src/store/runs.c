@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Large keys and values (runs.h).
+ */
+#include "store/runs.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "store/store.h"
+
+#define RUN_LEAST 16u /* pages; a value in shorter ones costs a call for each */
+#define SUM_AT_ONCE ((uint64_t)1 << 18) /* read and summed while it is in the cache */
+
+static_assert(RUN_LEAST <= SPACE_RUN_SURE, "a new zone has one");
+
+static uint64_t pages_of(uint64_t bytes) { return bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0); }
+
+/* -- Lists of runs ------------------------------------------------------------------------------- */
+
+typedef int run_fn(void *arg, const struct page_run *run, uint64_t at); /* at: in the value */
+
+/* The next list of a value; how many runs it must have. */
+static int list_read(const struct pager *pager, const struct bucket_large *large, uint64_t page, uint64_t before,
+                     struct page_runs *ret_list)
+{
+    int rc = page_read(pager, (struct page_ref){ page, large->txn }, PAGE_RUNS, ret_list);
+    if (rc != SHOAL_OK)
+        return rc;
+    uint64_t left = large->runs_n - before, n = left < RUNS_PER_PAGE ? left : RUNS_PER_PAGE;
+    if (ret_list->head.prefix != before || ret_list->head.used_n != n)
+        return page_bad(pager, page, "not the list of runs from %" PRIu64 " on", before);
+    return SHOAL_OK;
+}
+
+/* Whole pages but in the last run, and all of the value together. */
+static int run_check(const struct pager *pager, const struct bucket_large *large, uint64_t page,
+                     const struct page_run *run, uint64_t at)
+{
+    uint64_t left = large->value_bytes - at;
+    if (run->bytes == 0 || run->bytes > left || (run->bytes < left && run->bytes % PAGE_BYTES != 0) ||
+        run->page == 0 || run->page > PAGE_NUMBER_MAX)
+        return page_bad(pager, page, "a run of %" PRIu64 " bytes at page %" PRIu64 " of a value with %" PRIu64 " left",
+                        run->bytes, run->page, left);
+    return SHOAL_OK;
+}
+
+static int run_visit(const struct pager *pager, const struct bucket_large *large, uint64_t page,
+                     const struct page_run *run, uint64_t *io_at, run_fn *fn, void *arg)
+{
+    int rc = run_check(pager, large, page, run, *io_at);
+    if (rc == SHOAL_OK && fn != NULL)
+        rc = fn(arg, run, *io_at);
+    *io_at += run->bytes;
+    return rc;
+}
+
+/* Each run of the value, and each page of a list; either function may be NULL. */
+static int value_each(const struct pager *pager, const struct bucket_large *large, run_fn *each_run, runs_fn *each_list,
+                      void *arg)
+{
+    uint64_t at = 0, page = large->run.page;
+    int rc = SHOAL_OK;
+    if (large->value_bytes > STORE_VALUE_MAX || large->runs_n > large->value_bytes)
+        return page_bad(pager, page, "a value of %" PRIu64 " bytes in %" PRIu64 " runs", large->value_bytes, large->runs_n);
+    if (large->runs_n == 1)
+        rc = run_visit(pager, large, page, &large->run, &at, each_run, arg);
+    for (uint64_t before = 0; large->runs_n > 1 && before < large->runs_n && rc == SHOAL_OK; before += RUNS_PER_PAGE) {
+        struct page_runs list;
+        rc = list_read(pager, large, page, before, &list);
+        for (uint32_t i = 0; rc == SHOAL_OK && i < list.head.used_n; i++)
+            rc = run_visit(pager, large, page, &list.run[i], &at, each_run, arg);
+        if (rc == SHOAL_OK && each_list != NULL)
+            rc = each_list(arg, page, 1);
+        if (rc == SHOAL_OK)
+            page = list.head.free_at;
+    }
+    if (rc == SHOAL_OK && at != large->value_bytes)
+        return page_bad(pager, page, "runs of %" PRIu64 " bytes for a value of %" PRIu64, at, large->value_bytes);
+    return rc;
+}
+
+/* -- Writing ------------------------------------------------------------------------------------- */
+
+static int run_write(struct space *space, const void *bytes, uint64_t bytes_n, struct page_run *ret_run)
+{
+    uint64_t pages = pages_of(bytes_n), got;
+    int rc = space_take(space, pages, pages < RUN_LEAST ? pages : RUN_LEAST, &ret_run->page, &got);
+    if (rc != SHOAL_OK)
+        return rc;
+    ret_run->bytes = got == pages ? bytes_n : got * PAGE_BYTES;
+    ret_run->sum = hash_bytes(bytes, ret_run->bytes, 0);
+    return pager_write(space->pager, ret_run->page, bytes, ret_run->bytes);
+}
+
+static int lists_write(struct space *space, const struct page_run *runs, uint64_t runs_n, struct bucket_large *io_large)
+{
+    uint64_t lists_n = (runs_n + RUNS_PER_PAGE - 1) / RUNS_PER_PAGE, next = 0, got;
+    for (uint64_t list_i = lists_n; list_i-- > 0;) { /* the last one first: each names the next */
+        struct page_runs list;
+        uint64_t before = list_i * RUNS_PER_PAGE, page;
+        int rc = space_take(space, 1, 1, &page, &got);
+        if (rc != SHOAL_OK)
+            return rc;
+        memset(&list, 0, sizeof list);
+        list.head.prefix = before;
+        list.head.free_at = next;
+        list.head.used_n = (uint32_t)(runs_n - before < RUNS_PER_PAGE ? runs_n - before : RUNS_PER_PAGE);
+        memcpy(list.run, runs + before, list.head.used_n * sizeof *runs);
+        page_seal(space->pager, &list, PAGE_RUNS, (struct page_ref){ page, space->txn });
+        rc = pager_write(space->pager, page, &list, sizeof list);
+        if (rc != SHOAL_OK)
+            return rc;
+        next = page;
+    }
+    io_large->run = (struct page_run){ .page = next };
+    return SHOAL_OK;
+}
+
+static int value_write(struct space *space, const uint8_t *value, struct bucket_large *io_large)
+{
+    struct page_run *runs = NULL;
+    uint64_t room = 0;
+    int rc = SHOAL_OK;
+    for (uint64_t at = 0; at < io_large->value_bytes && rc == SHOAL_OK;) {
+        if (io_large->runs_n == room) {
+            room = room * 2 + 4;
+            struct page_run *more = realloc(runs, room * sizeof *runs);
+            if (more == NULL) {
+                rc = error_os("%s: a list of runs", space->pager->name);
+                break;
+            }
+            runs = more;
+        }
+        struct page_run *run = &runs[io_large->runs_n++];
+        rc = run_write(space, value + at, io_large->value_bytes - at, run);
+        at += run->bytes;
+    }
+    if (rc == SHOAL_OK && io_large->runs_n == 1)
+        io_large->run = runs[0];
+    else if (rc == SHOAL_OK && io_large->runs_n > 1)
+        rc = lists_write(space, runs, io_large->runs_n, io_large);
+    free(runs);
+    return rc;
+}
+
+int runs_write(struct space *space, const void *key, uint32_t key_bytes, bool with_key, const void *value,
+               uint64_t value_bytes, struct bucket_large *ret_large)
+{
+    *ret_large = (struct bucket_large){ .value_bytes = value_bytes, .txn = space->txn };
+    if (with_key) {
+        int rc = run_write(space, key, key_bytes, &ret_large->key);
+        if (rc != SHOAL_OK)
+            return rc;
+    }
+    return value_write(space, value, ret_large);
+}
+
+/* -- Reading ------------------------------------------------------------------------------------- */
+
+struct reading {
+    const struct pager *pager;
+    uint8_t *to;
+};
+
+/* Summed while it comes in: a second way through 63 MiB would come from memory. */
+static int run_read(void *arg, const struct page_run *run, uint64_t at)
+{
+    const struct reading *reading = arg;
+    XXH3_state_t state;
+    (void)XXH3_64bits_reset(&state);
+    uint8_t *to = reading->to + at;
+    for (uint64_t done = 0; done < run->bytes;) {
+        uint64_t n = run->bytes - done < SUM_AT_ONCE ? run->bytes - done : SUM_AT_ONCE;
+        int rc = pager_read(reading->pager, run->page + done / PAGE_BYTES, n, to + done);
+        if (rc != SHOAL_OK)
+            return rc;
+        (void)XXH3_64bits_update(&state, to + done, n);
+        done += n;
+    }
+    if (XXH3_64bits_digest(&state) != run->sum)
+        return page_bad(reading->pager, run->page, "the checksum of the %" PRIu64 " bytes from here on does not match",
+                        run->bytes);
+    return SHOAL_OK;
+}
+
+int runs_read_value(const struct pager *pager, const struct bucket_large *large, void *ret_value)
+{
+    struct reading reading = { pager, ret_value };
+    return value_each(pager, large, run_read, NULL, &reading);
+}
+
+int runs_read_key(const struct pager *pager, const struct bucket_large *large, uint32_t key_bytes, void *ret_key)
+{
+    struct reading reading = { pager, ret_key };
+    if (large->key.bytes != key_bytes || large->key.page > PAGE_NUMBER_MAX)
+        return page_bad(pager, large->key.page, "a key of %" PRIu64 " bytes, not %u", large->key.bytes, key_bytes);
+    return run_read(&reading, &large->key, 0);
+}
+
+/* -- Pages --------------------------------------------------------------------------------------- */
+
+struct visiting {
+    runs_fn *fn;
+    void *arg;
+};
+
+static int visit_run(void *arg, const struct page_run *run, uint64_t at)
+{
+    const struct visiting *visiting = arg;
+    (void)at;
+    return visiting->fn(visiting->arg, run->page, pages_of(run->bytes));
+}
+
+static int visit_list(void *arg, uint64_t page, uint64_t pages_n)
+{
+    const struct visiting *visiting = arg;
+    return visiting->fn(visiting->arg, page, pages_n);
+}
+
+int runs_each(const struct pager *pager, const struct bucket_large *large, bool with_key, runs_fn *fn, void *arg)
+{
+    struct visiting visiting = { fn, arg };
+    int rc = with_key ? fn(arg, large->key.page, pages_of(large->key.bytes)) : SHOAL_OK;
+    return rc == SHOAL_OK ? value_each(pager, large, visit_run, visit_list, &visiting) : rc;
+}
+
+struct freeing {
+    struct space *space;
+    bool born_now;
+};
+
+static int give_back(void *arg, uint64_t page, uint64_t pages_n)
+{
+    const struct freeing *freeing = arg;
+    return space_free(freeing->space, page, pages_n, freeing->born_now);
+}
+
+int runs_free(struct space *space, const struct bucket_large *large, bool with_key)
+{
+    struct freeing freeing = { space, large->txn == space->txn };
+    return runs_each(space->pager, large, with_key, give_back, &freeing);
+}

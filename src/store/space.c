@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Maps of zones (space.h).
+ */
+#include "store/space.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+#define PAGES_PER_WORD 32u
+#define EVEN_BITS 0x5555555555555555u
+
+struct zone {
+    struct zone_entry entry; /* as published; place ZONE_MAPS: without a map, since nothing in it is in use */
+    struct page_zone *map;   /* NULL: not read yet */
+    bool changed;
+    uint32_t cursor;         /* no page before it is FREE */
+};
+
+/* -- Geometry ------------------------------------------------------------------------------------ */
+
+static uint64_t zone_of(uint64_t page) { return page / ZONE_PAGES; }
+static uint64_t zone_start(uint64_t zone_i) { return zone_i * ZONE_PAGES; }
+
+/* How many pages at a zone's start are never given. */
+static uint32_t zone_own(uint64_t zone_i) { return zone_i == 0 ? META_PAGES + ZONE_MAPS : ZONE_MAPS; }
+
+static uint64_t map_page(uint64_t zone_i, unsigned place)
+{
+    return zone_start(zone_i) + (zone_i == 0 ? META_PAGES : 0) + place;
+}
+
+static uint64_t indices_n(const struct space *space) { return (space->zones_n + INDEX_ZONES - 1) / INDEX_ZONES; }
+
+/* -- One map ------------------------------------------------------------------------------------- */
+
+static enum page_use map_get(const struct page_zone *map, uint32_t i)
+{
+    return (enum page_use)(map->use[i / PAGES_PER_WORD] >> i % PAGES_PER_WORD * 2 & 3);
+}
+
+static void map_set(struct page_zone *map, uint32_t i, enum page_use use)
+{
+    uint64_t *word = &map->use[i / PAGES_PER_WORD];
+    unsigned shift = i % PAGES_PER_WORD * 2;
+    *word = (*word & ~((uint64_t)3 << shift)) | (uint64_t)use << shift;
+}
+
+static void map_make(struct page_zone *map, uint64_t zone_i)
+{
+    memset(map, 0, sizeof *map);
+    map->head.prefix = zone_i;
+    for (uint32_t i = 0; i < zone_own(zone_i); i++)
+        map_set(map, i, PAGE_USED);
+}
+
+struct tally {
+    uint32_t free_n, held_n, bad_n;
+};
+
+static struct tally map_count(const struct page_zone *map)
+{
+    struct tally tally = { 0, 0, 0 };
+    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
+        uint64_t low = map->use[i] & EVEN_BITS, high = map->use[i] >> 1 & EVEN_BITS;
+        tally.free_n += (uint32_t)__builtin_popcountll(~(low | high) & EVEN_BITS);
+        tally.held_n += (uint32_t)__builtin_popcountll(high & ~low);
+        tally.bad_n += (uint32_t)__builtin_popcountll(high & low);
+    }
+    return tally;
+}
+
+static void map_release(struct page_zone *map)
+{
+    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
+        uint64_t held = map->use[i] >> 1 & ~map->use[i] & EVEN_BITS;
+        map->use[i] &= ~(held << 1);
+    }
+}
+
+/* -- Zones --------------------------------------------------------------------------------------- */
+
+static int zones_reserve(struct space *space, uint64_t n)
+{
+    if (n <= space->zones_room)
+        return SHOAL_OK;
+    uint64_t room = n + n / 2 + 4;
+    struct zone *zone = realloc(space->zone, room * sizeof *zone);
+    if (zone == NULL)
+        return error_os("%s: maps of %" PRIu64 " zones", space->pager->name, n);
+    space->zone = zone;
+    space->zones_room = room;
+    return SHOAL_OK;
+}
+
+static int map_check(struct space *space, uint64_t zone_i, const struct page_zone *map)
+{
+    const struct zone_entry *entry = &space->zone[zone_i].entry;
+    struct tally tally = map_count(map);
+    bool own = true;
+    for (uint32_t i = 0; i < zone_own(zone_i); i++)
+        own = own && map_get(map, i) == PAGE_USED;
+    if (map->head.prefix != zone_i || tally.bad_n != 0 || !own || tally.free_n != entry->free_n ||
+        tally.held_n != entry->held_n)
+        return page_bad(space->pager, map->head.page, "the map of zone %" PRIu64 ": its counts are wrong", zone_i);
+    return SHOAL_OK;
+}
+
+/* The zone's map in memory. */
+static int zone_map(struct space *space, uint64_t zone_i)
+{
+    struct zone *zone = &space->zone[zone_i];
+    if (zone->map != NULL)
+        return SHOAL_OK;
+    struct page_zone *map = malloc(sizeof *map);
+    if (map == NULL)
+        return error_os("%s: a map of a zone", space->pager->name);
+    int rc = SHOAL_OK;
+    if (zone->entry.place == ZONE_MAPS) {
+        map_make(map, zone_i);
+    } else {
+        struct page_ref ref = { map_page(zone_i, zone->entry.place), zone->entry.txn };
+        rc = page_read(space->pager, ref, PAGE_ZONE, map);
+        if (rc == SHOAL_OK)
+            rc = map_check(space, zone_i, map);
+    }
+    if (rc != SHOAL_OK) {
+        free(map);
+        return rc;
+    }
+    zone->map = map;
+    zone->cursor = 0;
+    return SHOAL_OK;
+}
+
+/* The same, to be changed.  Only now, because what is held from here on belongs to this transaction. */
+static int zone_change(struct space *space, uint64_t zone_i)
+{
+    struct zone *zone = &space->zone[zone_i];
+    if (zone->changed)
+        return SHOAL_OK;
+    int rc = zone_map(space, zone_i);
+    if (rc != SHOAL_OK)
+        return rc;
+    if (zone->entry.held_n > 0 && zone->entry.txn <= space->release) {
+        map_release(zone->map);
+        zone->entry.free_n = (uint16_t)(zone->entry.free_n + zone->entry.held_n);
+        zone->entry.held_n = 0;
+        zone->cursor = 0;
+    }
+    zone->changed = true;
+    return SHOAL_OK;
+}
+
+static int zone_add(struct space *space)
+{
+    uint64_t zone_i = space->zones_n;
+    if (zone_i >= (uint64_t)META_INDICES * INDEX_ZONES)
+        return error_set(SHOAL_EFULL, "%s: has the most pages that a store can have", space->pager->name);
+    int rc = zones_reserve(space, zone_i + 1);
+    if (rc != SHOAL_OK)
+        return rc;
+    space->zone[zone_i] = (struct zone){
+        .entry = { .free_n = (uint16_t)(ZONE_PAGES - zone_own(zone_i)), .place = ZONE_MAPS, .durable_place = ZONE_MAPS },
+    };
+    space->zones_n++;
+    return SHOAL_OK;
+}
+
+static bool zone_has(const struct space *space, const struct zone *zone)
+{
+    return zone->entry.free_n > 0 ||
+           (zone->entry.held_n > 0 && !zone->changed && zone->entry.txn <= space->release);
+}
+
+/* -- Load ---------------------------------------------------------------------------------------- */
+
+static int entry_check(const struct space *space, const struct page_index *index, const struct zone_entry *entry)
+{
+    if (entry->free_n + entry->held_n > ZONE_PAGES - ZONE_MAPS || entry->place > ZONE_MAPS ||
+        entry->durable_place > ZONE_MAPS || (entry->place == entry->durable_place && entry->place != ZONE_MAPS &&
+                                            entry->txn > space->durable_txn))
+        return page_bad(space->pager, index->head.page, "an impossible entry of a zone");
+    return SHOAL_OK;
+}
+
+static int index_load(struct space *space, uint64_t index_i)
+{
+    struct page_index index;
+    int rc = page_read(space->pager, space->index[index_i], PAGE_INDEX, &index);
+    if (rc != SHOAL_OK)
+        return rc;
+    uint64_t first = index_i * INDEX_ZONES;
+    uint64_t n = space->zones_n - first < INDEX_ZONES ? space->zones_n - first : INDEX_ZONES;
+    if (index.head.prefix != index_i || index.head.used_n != n)
+        return page_bad(space->pager, index.head.page, "not index %" PRIu64 " of %" PRIu64 " zones", index_i, n);
+    for (uint64_t i = 0; i < n && rc == SHOAL_OK; i++) {
+        rc = entry_check(space, &index, &index.zone[i]);
+        space->zone[first + i] = (struct zone){ .entry = index.zone[i] };
+    }
+    return rc;
+}
+
+int space_load(struct space *space, const struct pager *pager, const struct page_meta *meta)
+{
+    *space = (struct space){ .pager = pager, .pages_end = meta->pages_end, .durable_txn = meta->durable_txn };
+    if (meta->zones_n == 0 || meta->zones_n > (uint64_t)META_INDICES * INDEX_ZONES)
+        return page_bad(pager, meta->head.page, "%" PRIu64 " zones", meta->zones_n);
+    int rc = zones_reserve(space, meta->zones_n);
+    if (rc != SHOAL_OK)
+        return rc;
+    space->zones_n = meta->zones_n;
+    memset(space->zone, 0, space->zones_n * sizeof *space->zone);
+    memcpy(space->index, meta->index, sizeof space->index);
+    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++)
+        rc = index_load(space, i);
+    if (rc != SHOAL_OK)
+        space_drop(space);
+    return rc;
+}
+
+int space_make(struct space *space, const struct pager *pager, uint64_t txn)
+{
+    *space = (struct space){ .pager = pager, .txn = txn, .pages_end = META_PAGES + ZONE_MAPS };
+    return zone_add(space);
+}
+
+void space_drop(struct space *space)
+{
+    for (uint64_t i = 0; i < space->zones_n; i++)
+        free(space->zone[i].map);
+    free(space->zone);
+    space->zone = NULL;
+    space->zones_n = space->zones_room = 0;
+}
+
+void space_begin(struct space *space, uint64_t txn, uint64_t release, uint64_t durable_txn)
+{
+    space->txn = txn;
+    space->release = release;
+    space->durable_txn = durable_txn;
+    space->first_free = 0;
+}
+
+/* -- Take and free --------------------------------------------------------------------------------- */
+
+/* The first run of at least `least` FREE pages at or behind the cursor, cut to n.  0: none. */
+static uint32_t map_find(struct zone *zone, uint64_t n, uint64_t least, uint32_t *ret_first)
+{
+    uint32_t run = 0, first_free = ZONE_PAGES;
+    for (uint32_t i = zone->cursor; i < ZONE_PAGES; i++) {
+        if (map_get(zone->map, i) != PAGE_FREE) {
+            if (run >= least)
+                break;
+            run = 0;
+            uint64_t word = zone->map->use[i / PAGES_PER_WORD];
+            if (i % PAGES_PER_WORD == 0 && ((word | word >> 1) & EVEN_BITS) == EVEN_BITS)
+                i += PAGES_PER_WORD - 1; /* none of the word is FREE */
+            continue;
+        }
+        if (first_free == ZONE_PAGES)
+            first_free = i;
+        if (run++ == 0)
+            *ret_first = i;
+        if (run == n)
+            break;
+    }
+    zone->cursor = first_free;
+    return run >= least ? run : 0;
+}
+
+int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n)
+{
+    uint32_t first = 0, n = 0;
+    uint64_t zone_i = space->first_free;
+    for (;; zone_i++) {
+        int rc = zone_i == space->zones_n ? zone_add(space) : SHOAL_OK;
+        if (rc != SHOAL_OK)
+            return rc;
+        struct zone *zone = &space->zone[zone_i];
+        if (!zone_has(space, zone)) {
+            if (zone_i == space->first_free)
+                space->first_free++;
+            continue;
+        }
+        rc = zone_change(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        n = map_find(zone, pages_n, least, &first);
+        if (n > 0)
+            break;
+    }
+    struct zone *zone = &space->zone[zone_i];
+    for (uint32_t i = 0; i < n; i++)
+        map_set(zone->map, first + i, PAGE_USED);
+    zone->entry.free_n = (uint16_t)(zone->entry.free_n - n);
+    *ret_page = zone_start(zone_i) + first;
+    *ret_pages_n = n;
+    if (*ret_page + n > space->pages_end)
+        space->pages_end = *ret_page + n;
+    return SHOAL_OK;
+}
+
+static int free_in_zone(struct space *space, uint64_t page, uint32_t n, bool born_now)
+{
+    uint64_t zone_i = zone_of(page);
+    uint32_t first = (uint32_t)(page - zone_start(zone_i));
+    int rc = zone_change(space, zone_i);
+    if (rc != SHOAL_OK)
+        return rc;
+    struct zone *zone = &space->zone[zone_i];
+    for (uint32_t i = 0; i < n; i++)
+        if (first < zone_own(zone_i) || map_get(zone->map, first + i) != PAGE_USED)
+            return page_bad(space->pager, page + i, "something leads there, but the map of its zone has it free");
+    for (uint32_t i = 0; i < n; i++)
+        map_set(zone->map, first + i, born_now ? PAGE_FREE : PAGE_HELD);
+    if (!born_now) {
+        zone->entry.held_n = (uint16_t)(zone->entry.held_n + n);
+        return SHOAL_OK;
+    }
+    zone->entry.free_n = (uint16_t)(zone->entry.free_n + n);
+    if (first < zone->cursor)
+        zone->cursor = first;
+    if (zone_i < space->first_free)
+        space->first_free = zone_i;
+    return SHOAL_OK;
+}
+
+int space_free(struct space *space, uint64_t page, uint64_t pages_n, bool born_now)
+{
+    while (pages_n > 0) {
+        uint64_t zone_i = zone_of(page);
+        if (zone_i >= space->zones_n)
+            return page_bad(space->pager, page, "something leads there, behind the last zone");
+        uint64_t n = zone_start(zone_i + 1) - page;
+        if (n > pages_n)
+            n = pages_n;
+        int rc = free_in_zone(space, page, (uint32_t)n, born_now);
+        if (rc != SHOAL_OK)
+            return rc;
+        page += n;
+        pages_n -= n;
+    }
+    return SHOAL_OK;
+}
+
+uint64_t space_held(const struct space *space)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < space->zones_n; i++)
+        if (space->zone[i].changed || space->zone[i].entry.txn > space->durable_txn)
+            n += space->zone[i].entry.held_n;
+    return n;
+}
+
+int space_use(struct space *space, uint64_t page, enum page_use *ret_use)
+{
+    uint64_t zone_i = zone_of(page);
+    *ret_use = PAGE_USE_BAD;
+    if (zone_i >= space->zones_n)
+        return SHOAL_OK;
+    int rc = zone_map(space, zone_i);
+    if (rc == SHOAL_OK)
+        *ret_use = map_get(space->zone[zone_i].map, (uint32_t)(page - zone_start(zone_i)));
+    return rc;
+}
+
+/* -- Write --------------------------------------------------------------------------------------- */
+
+/* Each index of a changed zone gets a new page; that changes zones, and so on until all are settled: an index settles
+ * once, so it ends. */
+static int indices_settle(struct space *space)
+{
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        uint64_t index_i = zone_i / INDEX_ZONES, n;
+        if (!space->zone[zone_i].changed || space->index_changed[index_i])
+            continue;
+        struct page_ref old = space->index[index_i];
+        int rc = old.page != 0 ? space_free(space, old.page, 1, false) : SHOAL_OK;
+        if (rc == SHOAL_OK)
+            rc = space_take(space, 1, 1, &space->index[index_i].page, &n);
+        if (rc != SHOAL_OK)
+            return rc;
+        space->index[index_i].txn = space->txn;
+        space->index_changed[index_i] = true;
+        zone_i = UINT64_MAX; /* from the first one again */
+    }
+    return SHOAL_OK;
+}
+
+/* Z3. */
+static void map_place(struct space *space, uint64_t zone_i)
+{
+    struct zone *zone = &space->zone[zone_i];
+    struct zone_entry *entry = &zone->entry;
+    unsigned durable = entry->txn <= space->durable_txn ? entry->place : entry->durable_place, place = 0;
+    while (place == entry->place || place == durable)
+        place++;
+    bool unused = zone_i > 0 && entry->free_n == ZONE_PAGES - zone_own(zone_i);
+    entry->place = unused ? ZONE_MAPS : (uint8_t)place;
+    entry->durable_place = (uint8_t)durable;
+    entry->txn = space->txn;
+}
+
+static int maps_write(struct space *space)
+{
+    size_t n = 0;
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++)
+        n += space->zone[zone_i].changed;
+    struct page_out *outs = malloc((n + 1) * sizeof *outs);
+    if (outs == NULL)
+        return error_os("%s: %zu maps of zones", space->pager->name, n);
+    n = 0;
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        struct zone *zone = &space->zone[zone_i];
+        if (!zone->changed)
+            continue;
+        map_place(space, zone_i);
+        if (zone->entry.place == ZONE_MAPS)
+            continue;
+        struct page_ref ref = { map_page(zone_i, zone->entry.place), space->txn };
+        page_seal(space->pager, zone->map, PAGE_ZONE, ref);
+        outs[n++] = (struct page_out){ ref.page, zone->map };
+    }
+    int rc = pager_write_pages(space->pager, outs, n);
+    free(outs);
+    return rc;
+}
+
+static int index_write(struct space *space, uint64_t index_i)
+{
+    struct page_index index;
+    memset(&index, 0, sizeof index);
+    uint64_t first = index_i * INDEX_ZONES;
+    index.head.prefix = index_i;
+    for (uint64_t i = 0; i < INDEX_ZONES && first + i < space->zones_n; i++) {
+        index.zone[i] = space->zone[first + i].entry;
+        index.head.used_n++;
+    }
+    page_seal(space->pager, &index, PAGE_INDEX, space->index[index_i]);
+    return pager_write(space->pager, space->index[index_i].page, &index, sizeof index);
+}
+
+/* One behind the last page that is not FREE. */
+static int end_find(struct space *space, uint64_t *ret_end)
+{
+    for (uint64_t zone_i = space->zones_n; zone_i-- > 0;) {
+        if (space->zone[zone_i].entry.place == ZONE_MAPS)
+            continue;
+        int rc = zone_map(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        uint32_t i = ZONE_PAGES;
+        while (i > 0 && map_get(space->zone[zone_i].map, i - 1) == PAGE_FREE)
+            i--;
+        *ret_end = zone_start(zone_i) + i;
+        return SHOAL_OK;
+    }
+    *ret_end = META_PAGES + ZONE_MAPS;
+    return SHOAL_OK;
+}
+
+int space_write(struct space *space, struct page_meta *io_meta)
+{
+    int rc = indices_settle(space);
+    if (rc == SHOAL_OK)
+        rc = maps_write(space);
+    if (rc == SHOAL_OK)
+        rc = end_find(space, &space->pages_end);
+    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++)
+        if (space->index_changed[i])
+            rc = index_write(space, i);
+    if (rc != SHOAL_OK)
+        return rc;
+    io_meta->zones_n = space->zones_n;
+    io_meta->pages_end = space->pages_end;
+    io_meta->free_n = io_meta->held_n = 0;
+    for (uint64_t i = 0; i < space->zones_n; i++) {
+        space->zone[i].changed = false;
+        io_meta->held_n += space->zone[i].entry.held_n;
+        io_meta->free_n += space->zone[i].entry.free_n;
+    }
+    io_meta->free_n -= space->zones_n * ZONE_PAGES - space->pages_end;
+    memcpy(io_meta->index, space->index, sizeof io_meta->index);
+    memset(space->index_changed, 0, sizeof space->index_changed);
+    return SHOAL_OK;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Which pages are in use: maps of zones, as the holder of the store's lock sees and changes them.
+ *
+ * A page goes FREE -> USED -> HELD -> FREE.  HELD: no root from now on needs it, but the last durable one may, and
+ * that may come back.  A map remembers by which transaction it was written last, so all that it
+ * holds was freed up to then: once everything freed up to then is released (`release`), all of its HELD are FREE.  What
+ * was made and freed by one transaction was nobody else's, and is FREE at once.
+ *
+ *   Z1  every page below pages_end that a root leads to is USED in the map of that root; so are the places of maps
+ *   Z2  USED or HELD in the last durable root's maps and USED there: not FREE here, until another is durable
+ *   Z3  a map is written to a place that neither the published root nor the last durable one uses
+ */
+#ifndef SHOAL_STORE_SPACE_H
+#define SHOAL_STORE_SPACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "store/pager.h"
+
+struct zone;
+
+struct space {
+    const struct pager *pager;
+    uint64_t txn;         /* that changes are made by */
+    uint64_t release;     /* what was freed up to this one may be used again */
+    uint64_t durable_txn;
+    struct zone *zone;    /* [zones_n] */
+    uint64_t zones_n, zones_room;
+    uint64_t first_free;  /* no zone before it has a page to give */
+    uint64_t pages_end;
+    struct page_ref index[META_INDICES];
+    bool index_changed[META_INDICES];
+};
+
+/* As the meta says; the zones' entries are read, their maps when they are needed. */
+int space_load(struct space *space, const struct pager *pager, const struct page_meta *meta);
+/* Of a file that has only metas. */
+int space_make(struct space *space, const struct pager *pager, uint64_t txn);
+void space_drop(struct space *space);
+
+/* Before the first change of a transaction. */
+void space_begin(struct space *space, uint64_t txn, uint64_t release, uint64_t durable_txn);
+
+/* One run of 1..pages_n pages; of at least `least` (1..SPACE_RUN_SURE). */
+#define SPACE_RUN_SURE 64u
+int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n);
+/* born_now: this transaction took them. */
+int space_free(struct space *space, uint64_t page, uint64_t pages_n, bool born_now);
+
+/* Writes the maps and indices that changed, and says in the meta where they are.  Afterwards the space is that of the
+ * meta.  Nothing may be taken or freed between this and space_begin. */
+int space_write(struct space *space, struct page_meta *io_meta);
+
+/* Pages that nobody may take before a transaction is durable. */
+uint64_t space_held(const struct space *space);
+
+/* How one page is used; PAGE_USE_BAD behind the last zone. */
+int space_use(struct space *space, uint64_t page, enum page_use *ret_use);
+
+#endif

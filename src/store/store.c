@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Stores opened, made and closed (store.h).
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "store/handle.h"
+
+#define DRAFT_NAME "pages.new"
+#define OPEN_LOCK_MS 10000
+
+static int os_failed(const char *name, const char *what, int why)
+{
+    errno = why;
+    (void)error_os("%s: %s", name, what);
+    return SHOAL_ESTORE;
+}
+
+/* -- Make ---------------------------------------------------------------------------------------- */
+
+/* A draft gets its name when it is whole and on disk.  The store's lock is held, so a draft that is there is a dead
+ * creator's. */
+static int make_pages(struct store *store)
+{
+    os_random(store->id, sizeof store->id);
+    os_random(&store->seed, sizeof store->seed);
+    memcpy(&store->pager.store, store->id, sizeof store->pager.store);
+    int why = file_make(store->dir, DRAFT_NAME, &store->file);
+    if (why != 0)
+        return os_failed(store->name, "make", why);
+    store->pager.file = store->file;
+    int rc = meta_make_store(store);
+    if (rc != SHOAL_OK)
+        return rc;
+    why = file_flush(store->file);
+    if (why == 0)
+        why = file_rename(store->dir, DRAFT_NAME, PAGES_NAME);
+    if (why == 0)
+        why = file_flush_directory(store->dir);
+    return why == 0 ? SHOAL_OK : os_failed(store->name, "make", why);
+}
+
+static int make_or_open(struct store *store)
+{
+    int why = board_lock(&store->board, OPEN_LOCK_MS);
+    if (why != 0)
+        return os_failed(store->name, "its lock", why);
+    int rc = SHOAL_OK;
+    why = file_open(store->dir, PAGES_NAME, true, &store->file);
+    if (why == ENOENT)
+        rc = make_pages(store);
+    else if (why != 0)
+        rc = os_failed(store->name, "open", why);
+    board_unlock(&store->board);
+    return rc;
+}
+
+/* -- Open ---------------------------------------------------------------------------------------- */
+
+static int open_files(struct store *store, const char *directory, unsigned flags)
+{
+    int why = file_open_directory(directory, (flags & STORE_CREATE) != 0, &store->dir);
+    if (why != 0)
+        return os_failed(directory, "open the store's directory", why);
+    why = board_open(&store->board, store->dir, store->writable);
+    if (why != 0) {
+        store->board.pid = 0; /* there is none to be closed */
+        return os_failed(directory, "open the store's lock", why);
+    }
+    why = file_open(store->dir, PAGES_NAME, store->writable, &store->file);
+    if (why == ENOENT && (flags & STORE_CREATE) != 0)
+        return make_or_open(store);
+    return why == 0 ? SHOAL_OK : os_failed(store->name, "open the store", why);
+}
+
+/* Which store it is.  Any of its metas says so. */
+static int know(struct store *store)
+{
+    struct meta_choice choice;
+    int why = file_boot(store->boot);
+    if (why != 0)
+        return os_failed(store->name, "the machine's boot id", why);
+    store->pager.file = store->file;
+    memset(store->id, 0, sizeof store->id);
+    int rc = meta_choose(store, &choice);
+    if (rc != SHOAL_OK)
+        return rc;
+    memcpy(store->id, choice.meta.id, sizeof store->id);
+    memcpy(&store->pager.store, store->id, sizeof store->pager.store);
+    store->seed = choice.meta.seed;
+    return SHOAL_OK;
+}
+
+static char *pages_name(const char *directory)
+{
+    size_t n = strlen(directory) + sizeof "/" PAGES_NAME;
+    char *name = malloc(n);
+    if (name != NULL)
+        (void)snprintf(name, n, "%s/%s", directory, PAGES_NAME);
+    return name;
+}
+
+int store_open(const char *directory, unsigned flags, struct store **ret_store)
+{
+    *ret_store = NULL;
+    if ((flags & ~(unsigned)(STORE_RDONLY | STORE_CREATE)) != 0 || flags == (STORE_RDONLY | STORE_CREATE))
+        return error_set(SHOAL_EINVAL, "%s: flags %#x", directory, flags);
+    struct store *store = calloc(1, sizeof *store);
+    char *name = pages_name(directory);
+    if (store == NULL || name == NULL) {
+        free(store);
+        free(name);
+        return error_os("%s: memory for a store", directory);
+    }
+    store->name = name;
+    store->pager.name = name;
+    store->dir = store->file = -1;
+    store->writable = (flags & STORE_RDONLY) == 0;
+    int rc = file_boot(store->boot) == 0 ? SHOAL_OK : os_failed(name, "the machine's boot id", EIO);
+    if (rc == SHOAL_OK)
+        rc = open_files(store, directory, flags);
+    if (rc == SHOAL_OK)
+        rc = know(store);
+    if (rc == SHOAL_OK)
+        rc = reader_open(&store->reader);
+    if (rc != SHOAL_OK)
+        store_close(store);
+    else
+        *ret_store = store;
+    return rc;
+}
+
+void store_close(struct store *store)
+{
+    if (store->loaded) {
+        tree_drop(&store->tree);
+        space_drop(&store->space);
+    }
+    reader_close(&store->reader);
+    if (store->board.pid != 0)
+        board_close(&store->board);
+    file_close(store->file);
+    file_close(store->dir);
+    free(store->name);
+    free(store);
+}
+
+/* -- Stat ---------------------------------------------------------------------------------------- */
+
+int store_stat(struct store *store, struct store_stat *ret_stat)
+{
+    struct page_meta meta;
+    uint64_t bytes;
+    int rc = meta_current(store, &meta);
+    if (rc != SHOAL_OK)
+        return rc;
+    int why = file_size(store->file, &bytes);
+    if (why != 0)
+        return pager_failed(&store->pager, "its size", why);
+    *ret_stat = (struct store_stat){
+        .txn = meta.head.txn, .durable_txn = (meta.flags & META_FLUSHED) != 0 ? meta.head.txn : meta.durable_txn,
+        .records_n = meta.records_n, .record_bytes = meta.record_bytes, .file_bytes = bytes, .pages_n = meta.pages_end,
+        .free_n = meta.free_n, .held_n = meta.held_n, .levels = meta.head.level + 1u,
+    };
+    memcpy(ret_stat->id, meta.id, sizeof ret_stat->id);
+    return SHOAL_OK;
+}

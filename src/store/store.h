@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The store: an extendible-hash file that several processes read without a lock and one at a time writes.
+ *
+ * A directory holds it: `pages`, and `lock` with the locks and what must be atomic between processes (board.h).  Shoal's
+ * tables use it from above; it knows nothing of them, and works by itself.
+ *
+ * Writing  Between store_lock and store_unlock, by one holder in all processes.  Changes are the holder's alone until
+ *          store_publish, at one instant, makes them everybody's; store_abort or the holder's death makes them nobody's.
+ *          store_commit publishes, and returns when everything published so far is on disk: it survives the machine
+ *          (guarantee F).  What is only published survives every process.
+ * Reading  store_get and store_walk_next take no lock, wait for nobody and write nothing shared (guarantee D); they
+ *          return what was true at one instant of the call.
+ * Trust    What lies in the files is input (guarantee E): a damaged page is SHOAL_ECORRUPT with file and page in the
+ *          text.
+ *
+ * A struct store may be used by several threads, and by a forked child: what the child inherits is opened anew at its
+ * first call.  Keys have 1..65535 bytes, values 0..STORE_VALUE_MAX.
+ *
+ * Results: codes of shoal.h, texts by error_set.  SHOAL_ESTORE: the system failed a call on the files, or the store is
+ * not one, or another's, or refuses because a flush failed; SHOAL_ECORRUPT: bytes are not what was written;
+ * SHOAL_EFULL: somebody else held the lock for too long, or the disk is full.
+ */
+#ifndef SHOAL_STORE_STORE_H
+#define SHOAL_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORE_VALUE_MAX ((uint64_t)1 << 40)
+#define STORE_KEY_MAX 65535u
+
+struct store;
+
+enum store_open_flags {
+    STORE_RDONLY = 0x01, /* needs no right to write; locks nothing */
+    STORE_CREATE = 0x02, /* where there is none yet; the directory too, but not its parents */
+};
+
+/* *ret_store is NULL after a failure. */
+int store_open(const char *directory, unsigned flags, struct store **ret_store);
+void store_close(struct store *store); /* changes that are not published are given up */
+
+/* -- Reading ------------------------------------------------------------------------------------- */
+
+struct store_record {
+    const void *key;
+    size_t key_bytes;
+    const void *value;
+    uint64_t value_bytes;
+    uint64_t version;    /* grows with each put of the store, so never the same again for a key; 0: absent */
+    int64_t expires_ns;  /* 0: never; wall clock */
+    int64_t mtime_ns;    /* 0: not kept */
+    uint8_t type;
+};
+
+/* The value goes to buf, which has room for `room` bytes; everything else of it to *ret_record, whose value points to buf and
+ * whose key is the caller's.  SHOAL_MISSING, or SHOAL_SHORT where value_bytes > room (buf then is as it was). */
+int store_get(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
+              struct store_record *ret_record);
+
+uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes);
+
+/* -- Writing ------------------------------------------------------------------------------------- */
+
+/* SHOAL_EFULL after timeout_ms, with a text that says who holds it.  Not recursive, also between threads. */
+int store_lock(struct store *store, int timeout_ms);
+void store_unlock(struct store *store); /* what is not published is given up */
+
+/* These need the lock. */
+int store_put(struct store *store, const struct store_record *record, uint64_t *ret_version); /* record->version is not read */
+int store_delete(struct store *store, const void *key, size_t key_bytes);                       /* SHOAL_MISSING */
+/* As store_get, but sees what this holder has changed. */
+int store_look(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
+               struct store_record *ret_record);
+int store_publish(struct store *store);
+int store_commit(struct store *store);
+void store_abort(struct store *store);
+
+/* -- Walking ------------------------------------------------------------------------------------- */
+
+/* By hash, upwards: whoever is in the store during the whole walk is returned exactly once.  A record is good until the
+ * next call.  A value of more than STORE_WALK_VALUE bytes is left out (NULL): store_walk_value reads it to where it is
+ * wanted; SHOAL_CHANGED: it has been replaced or deleted since. */
+#define STORE_WALK_VALUE ((uint64_t)1 << 20)
+struct store_walk;
+int store_walk_open(struct store *store, uint64_t from_hash, struct store_walk **ret_walk);
+int store_walk_next(struct store_walk *walk, uint64_t *ret_hash, struct store_record *ret_record); /* SHOAL_END */
+int store_walk_value(struct store_walk *walk, void *buf, uint64_t room);
+void store_walk_close(struct store_walk *walk);
+
+/* -- Looking after it ------------------------------------------------------------------------------ */
+
+struct store_stat {
+    uint64_t txn, durable_txn;
+    uint64_t records_n, record_bytes; /* keys and values */
+    uint64_t file_bytes, pages_n, free_n, held_n;
+    uint32_t levels; /* nodes on the way to a bucket */
+    uint8_t id[16];
+};
+int store_stat(struct store *store, struct store_stat *ret_stat);
+
+struct store_fault {
+    uint64_t page;
+    char text[160];
+};
+typedef void store_fault_fn(void *arg, const struct store_fault *fault);
+/* Every page that the present root leads to, every record, every count; `each` is told of every fault.  Takes the lock
+ * where the store can be written to.  SHOAL_ECORRUPT: there were some. */
+int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The directory and its buckets (page.h: N1..N3) as the holder of the store's lock changes them.
+ *
+ * Nodes stay in memory, also from one transaction to the next.  Buckets are there only while they are changed; a changed
+ * one has its page when it is written, and until then its entry has none.  What leads to something changed is changed
+ * too.  After a failure the tree is good for tree_drop alone.
+ */
+#ifndef SHOAL_STORE_TREE_H
+#define SHOAL_STORE_TREE_H
+
+#include "store/bucket.h"
+#include "store/space.h"
+
+struct tree_node;
+
+struct tree {
+    const struct pager *pager;
+    struct space *space;
+    uint64_t seed;          /* of the hash of keys */
+    uint64_t txn;
+    struct page_ref root_ref;
+    unsigned root_level;
+    struct tree_node *root; /* NULL: not read yet */
+    uint64_t nodes_n;       /* in memory */
+    uint64_t changed_n;     /* buckets in memory */
+    struct bucket *scratch;
+};
+
+int tree_open(struct tree *tree, const struct pager *pager, struct space *space, const struct page_meta *meta);
+int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn);
+void tree_drop(struct tree *tree);
+
+void tree_begin(struct tree *tree, uint64_t txn);
+
+/* The bucket of a hash, to be read until the next call; NULL: an empty one. */
+int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket);
+/* The same, to be changed until then. */
+int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
+/* The bucket of this hash, which is changed, is too full: two of it. */
+int tree_divide(struct tree *tree, uint64_t hash);
+/* Something left it: joined with its neighbour where both are sparse. */
+int tree_shrink(struct tree *tree, uint64_t hash);
+
+/* The hash of a record that lies in a bucket. */
+uint64_t tree_item_hash(uint64_t seed, const struct bucket_item *item);
+
+/* Writes the changed buckets, which need memory no longer. */
+int tree_write_buckets(struct tree *tree);
+/* Writes everything, and says in the meta where the root is. */
+int tree_write(struct tree *tree, struct page_meta *io_meta);
+
+
+#endif
