@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "store/handle.h"
+#include "store/node.h"
 
 /* A publish commits by itself when it holds back more pages than both of these. */
 #define HELD_BYTES_MAX ((uint64_t)64 << 20)
@@ -78,28 +79,44 @@ static void writer_drop(struct store *store)
     store->broken = SHOAL_OK;
 }
 
-/* The state of the present root in memory. */
-static int writer_load(struct store *store)
+/* Space and tree of the meta that was read; what is in memory of an older root serves where it still holds. */
+static int writer_follow(struct store *store)
 {
-    if (store->loaded && BOARD_ROOT(store->meta.head.txn, store->meta.head.page) == store->root)
-        return SHOAL_OK;
-    writer_drop(store);
-    int rc = meta_read(store, BOARD_PLACE(store->root), &store->meta);
-    if (rc == SHOAL_OK && store->meta.head.txn != BOARD_TXN(store->root))
-        rc = page_bad(&store->pager, store->meta.head.page, "the meta of transaction %" PRIu64 ", not of %" PRIu64,
-                      store->meta.head.txn, BOARD_TXN(store->root));
-    if (rc == SHOAL_OK)
-        rc = space_load(&store->space, &store->pager, &store->meta);
+    if (store->loaded) {
+        tree_follow(&store->tree, &store->meta);
+        return space_follow(&store->space, &store->meta);
+    }
+    int rc = space_load(&store->space, &store->pager, &store->meta);
     if (rc != SHOAL_OK)
         return rc;
     rc = tree_open(&store->tree, &store->pager, &store->space, &store->meta);
     if (rc != SHOAL_OK)
         space_drop(&store->space);
     store->loaded = rc == SHOAL_OK;
+    return rc;
+}
+
+/* The state of the present root in memory. */
+static int writer_load(struct store *store)
+{
+    if (store->loaded && BOARD_ROOT(store->meta.head.txn, store->meta.head.page) == store->root)
+        return SHOAL_OK;
+    int rc = meta_read(store, BOARD_PLACE(store->root), &store->meta);
+    if (rc == SHOAL_OK && store->meta.head.txn != BOARD_TXN(store->root))
+        rc = page_bad(&store->pager, store->meta.head.page, "the meta of transaction %" PRIu64 ", not of %" PRIu64,
+                      store->meta.head.txn, BOARD_TXN(store->root));
+    if (rc == SHOAL_OK && store->meta.head.level >= LEVELS_MAX)
+        rc = page_bad(&store->pager, store->meta.head.page, "%u levels", store->meta.head.level + 1u);
+    if (rc == SHOAL_OK)
+        rc = writer_follow(store);
+    if (rc != SHOAL_OK) {
+        writer_drop(store);
+        return rc;
+    }
     store->records_n = store->meta.records_n;
     store->record_bytes = store->meta.record_bytes;
     store->version_next = store->meta.version_next;
-    return rc;
+    return SHOAL_OK;
 }
 
 static int locked(struct store *store)
@@ -218,6 +235,7 @@ static void root_set(struct store *store, const struct page_meta *meta, uint64_t
     struct board_page *page = store->board.page;
     store->meta = *meta;
     store->root = word;
+    tree_follow(&store->tree, meta);
     store_release_u64(&page->root, word); /* [store-root] */
     if (durable) {
         store->durable = word;

@@ -187,6 +187,15 @@ static int entry_check(const struct space *space, const struct page_index *index
     return SHOAL_OK;
 }
 
+/* What was read before stays where nothing has changed. */
+static void entry_follow(struct zone *zone, const struct zone_entry *entry)
+{
+    if (memcmp(&zone->entry, entry, sizeof *entry) == 0)
+        return;
+    free(zone->map);
+    *zone = (struct zone){ .entry = *entry };
+}
+
 static int index_load(struct space *space, uint64_t index_i)
 {
     struct page_index index;
@@ -199,24 +208,36 @@ static int index_load(struct space *space, uint64_t index_i)
         return page_bad(space->pager, index.head.page, "not index %" PRIu64 " of %" PRIu64 " zones", index_i, n);
     for (uint64_t i = 0; i < n && rc == SHOAL_OK; i++) {
         rc = entry_check(space, &index, &index.zone[i]);
-        space->zone[first + i] = (struct zone){ .entry = index.zone[i] };
+        if (rc == SHOAL_OK)
+            entry_follow(&space->zone[first + i], &index.zone[i]);
+    }
+    return rc;
+}
+
+int space_follow(struct space *space, const struct page_meta *meta)
+{
+    uint64_t had = space->zones_n;
+    if (meta->zones_n == 0 || meta->zones_n > (uint64_t)META_INDICES * INDEX_ZONES || meta->zones_n < had)
+        return page_bad(space->pager, meta->head.page, "%" PRIu64 " zones", meta->zones_n);
+    int rc = zones_reserve(space, meta->zones_n);
+    if (rc != SHOAL_OK)
+        return rc;
+    memset(space->zone + had, 0, (meta->zones_n - had) * sizeof *space->zone);
+    space->zones_n = meta->zones_n;
+    space->pages_end = meta->pages_end;
+    space->durable_txn = meta->durable_txn;
+    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++) {
+        bool same = memcmp(&space->index[i], &meta->index[i], sizeof meta->index[i]) == 0;
+        space->index[i] = meta->index[i];
+        rc = same ? SHOAL_OK : index_load(space, i);
     }
     return rc;
 }
 
 int space_load(struct space *space, const struct pager *pager, const struct page_meta *meta)
 {
-    *space = (struct space){ .pager = pager, .pages_end = meta->pages_end, .durable_txn = meta->durable_txn };
-    if (meta->zones_n == 0 || meta->zones_n > (uint64_t)META_INDICES * INDEX_ZONES)
-        return page_bad(pager, meta->head.page, "%" PRIu64 " zones", meta->zones_n);
-    int rc = zones_reserve(space, meta->zones_n);
-    if (rc != SHOAL_OK)
-        return rc;
-    space->zones_n = meta->zones_n;
-    memset(space->zone, 0, space->zones_n * sizeof *space->zone);
-    memcpy(space->index, meta->index, sizeof space->index);
-    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++)
-        rc = index_load(space, i);
+    *space = (struct space){ .pager = pager };
+    int rc = space_follow(space, meta);
     if (rc != SHOAL_OK)
         space_drop(space);
     return rc;

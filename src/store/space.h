@@ -36,6 +36,8 @@ struct space {
 
 /* As the meta says; the zones' entries are read, their maps when they are needed. */
 int space_load(struct space *space, const struct pager *pager, const struct page_meta *meta);
+/* The same, of another root of the same store, after space_load.  Nothing is changed. */
+int space_follow(struct space *space, const struct page_meta *meta);
 /* Of a file that has only metas. */
 int space_make(struct space *space, const struct pager *pager, uint64_t txn);
 void space_drop(struct space *space);

@@ -15,6 +15,7 @@
 #define JOINED_BYTES_MAX (PAGE_BODY_BYTES * 3 / 4) /* joined: so full that it is not divided again at once */
 #define SPARSE_BYTES (PAGE_BODY_BYTES / 4)
 #define BUCKETS_AT_ONCE 1024u
+#define NODES_MAX 8192u /* in memory from one transaction to the next: 64 MiB */
 
 /* Answers of what joins, beside the public codes: 0 nothing was joined, 1 it was. */
 
@@ -103,23 +104,42 @@ void tree_drop(struct tree *tree)
 
 /* -- Nodes in memory ----------------------------------------------------------------------------- */
 
+static bool same_ref(struct page_ref a, struct page_ref b) { return a.page == b.page && a.txn == b.txn; }
+
+/* What the page says.  Nodes below stay in memory, to be brought up to date when a way leads there, if their place is
+ * still one. */
+static void node_fill(struct tree *tree, struct tree_node *node, struct page_ref ref, const struct page_node *page)
+{
+    struct tree_child old[NODE_ENTRIES];
+    memcpy(old, node->child, sizeof old);
+    for (uint32_t i = 0; i < NODE_ENTRIES; i++) {
+        struct node_child child = node_child_at(page, i);
+        node->child[i] = (struct tree_child){ .ref = child.ref, .depth = (uint8_t)child.depth };
+    }
+    for (uint32_t i = 0; node->level > 0 && i < NODE_ENTRIES;) {
+        uint32_t span = old[i].node == NULL ? 1 : node_span(node->depth, old[i].depth);
+        if (old[i].node != NULL && node->child[i].depth == old[i].depth)
+            for (uint32_t j = i; j < i + span; j++)
+                node->child[j].node = old[i].node;
+        else
+            node_drop(tree, old[i].node);
+        i += span;
+    }
+    node->ref = ref;
+    node->changed = false;
+}
+
+/* *io_node as it is under that name: read where there is none, or another one's bytes in memory. */
 static int node_load(struct tree *tree, struct page_ref ref, unsigned level, unsigned depth, uint64_t hash,
-                     struct tree_node **ret_node)
+                     struct tree_node **io_node)
 {
     struct page_node page;
     int rc = node_read(tree->pager, ref, level, depth, hash, &page);
     if (rc != SHOAL_OK)
         return rc;
-    struct tree_node *node = node_alloc(tree, level, depth, page.head.prefix);
-    if (node == NULL)
+    if (*io_node == NULL && (*io_node = node_alloc(tree, level, depth, page.head.prefix)) == NULL)
         return no_memory(tree);
-    node->ref = ref;
-    node->changed = false;
-    for (uint32_t i = 0; i < NODE_ENTRIES; i++) {
-        struct node_child child = node_child_at(&page, i);
-        node->child[i] = (struct tree_child){ .ref = child.ref, .depth = (uint8_t)child.depth };
-    }
-    *ret_node = node;
+    node_fill(tree, *io_node, ref, &page);
     return SHOAL_OK;
 }
 
@@ -135,7 +155,7 @@ static void child_set(struct tree_node *node, uint32_t entry, struct tree_child 
 static int child_load(struct tree *tree, struct tree_node *node, uint32_t entry, uint64_t hash)
 {
     struct tree_child child = node->child[entry];
-    if (child.node != NULL)
+    if (child.node != NULL && (child.node->changed || same_ref(child.node->ref, child.ref)))
         return SHOAL_OK;
     int rc = node_load(tree, child.ref, node->level - 1u, child.depth, hash, &child.node);
     if (rc == SHOAL_OK)
@@ -145,7 +165,9 @@ static int child_load(struct tree *tree, struct tree_node *node, uint32_t entry,
 
 static int way_find(struct tree *tree, uint64_t hash, struct way *ret_way)
 {
-    int rc = tree->root != NULL ? SHOAL_OK : node_load(tree, tree->root_ref, tree->root_level, 0, 0, &tree->root);
+    int rc = SHOAL_OK;
+    if (tree->root == NULL || !(tree->root->changed || same_ref(tree->root->ref, tree->root_ref)))
+        rc = node_load(tree, tree->root_ref, tree->root_level, 0, 0, &tree->root);
     if (rc != SHOAL_OK)
         return rc;
     ret_way->n = 0;
@@ -192,8 +214,6 @@ int tree_open(struct tree *tree, const struct pager *pager, struct space *space,
     *tree = (struct tree){
         .pager = pager, .space = space, .seed = meta->seed, .root_ref = meta->root, .root_level = meta->head.level,
     };
-    if (meta->head.level >= LEVELS_MAX)
-        return page_bad(pager, meta->head.page, "%u levels", meta->head.level + 1u);
     tree->scratch = malloc(sizeof *tree->scratch);
     return tree->scratch != NULL ? SHOAL_OK : no_memory(tree);
 }
@@ -206,6 +226,16 @@ int tree_make(struct tree *tree, const struct pager *pager, struct space *space,
 }
 
 void tree_begin(struct tree *tree, uint64_t txn) { tree->txn = txn; }
+
+void tree_follow(struct tree *tree, const struct page_meta *meta)
+{
+    if (tree->nodes_n > NODES_MAX || tree->root_level != meta->head.level) {
+        node_drop(tree, tree->root);
+        tree->root = NULL;
+    }
+    tree->root_ref = meta->root;
+    tree->root_level = meta->head.level;
+}
 
 /* -- Buckets ------------------------------------------------------------------------------------- */
 

@@ -31,6 +31,9 @@ int tree_open(struct tree *tree, const struct pager *pager, struct space *space,
 int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn);
 void tree_drop(struct tree *tree);
 
+/* The same store under another root, or one's own new one.  Nothing is changed. */
+void tree_follow(struct tree *tree, const struct page_meta *meta);
+
 void tree_begin(struct tree *tree, uint64_t txn);
 
 /* The bucket of a hash, to be read until the next call; NULL: an empty one. */
