@@ -45,17 +45,62 @@ struct board *board_new(const char *name, uint32_t slots_n, uint64_t seed)
     snprintf(board->name, sizeof board->name, "%s", name);
     board->slots_n = slots_n;
     board->seed = seed;
-    for (uint32_t s = 0; s < BOARD_SLOTS; s++)
-        for (uint32_t k = 0; k < BOARD_OWN; k++)
-            board->slot[s].maybe[k] = BOARD_NONE;
     return board;
+}
+
+/* -- Doubts ---------------------------------------------------------------------------------------------- */
+
+bool board_doubtful(const struct board_slot *slot, uint32_t key)
+{
+    return slot->doubt[key].from < slot->doubt[key].to;
+}
+
+void board_certain(struct board_slot *slot, uint32_t key)
+{
+    *(volatile uint32_t *)&slot->doubt[key].from = slot->doubt[key].to;
+}
+
+/* A later call began when the earlier one's process was dead: what it did came behind. */
+bool board_seen(struct board *board, struct board_slot *slot, uint32_t key, uint64_t tag)
+{
+    struct board_doubt *doubt = &slot->doubt[key];
+    if (tag == slot->own[key])
+        return true;
+    uint32_t i = doubt->from;
+    while (i < doubt->to && doubt->tag[i] != tag)
+        i++;
+    if (i == doubt->to)
+        return false;
+    board->older_seen += i + 1 < doubt->to;
+    *(volatile uint64_t *)&slot->own[key] = tag;
+    *(volatile uint32_t *)&doubt->from = i + 1;
+    return true;
+}
+
+void board_say(const struct board_slot *slot, uint32_t key, char text[BOARD_SAY_BYTES])
+{
+    const struct board_doubt *doubt = &slot->doubt[key];
+    int n = snprintf(text, BOARD_SAY_BYTES, "acknowledged %llx, perhaps", (unsigned long long)slot->own[key]);
+    for (uint32_t i = doubt->from; i < doubt->to; i++)
+        n += snprintf(text + n, BOARD_SAY_BYTES - (size_t)n, " %llx", (unsigned long long)doubt->tag[i]);
+}
+
+static void doubt_add(struct board *board, struct board_slot *slot, uint32_t key, uint64_t tag)
+{
+    struct board_doubt *doubt = &slot->doubt[key];
+    if (doubt->from == doubt->to)
+        doubt->from = doubt->to = 0;
+    else
+        board->doubts_on_doubts++;
+    require(doubt->to < BOARD_DOUBTS, "own%u of a slot is in doubt %u times", key, doubt->to);
+    doubt->tag[doubt->to++] = tag;
 }
 
 void board_bury(struct board *board, uint32_t slot_i)
 {
     struct board_slot *slot = &board->slot[slot_i];
     if (slot->intent == INTENT_OWN)
-        slot->maybe[slot->intent_key] = slot->intent_tag;
+        doubt_add(board, slot, slot->intent_key, slot->intent_tag);
     else if (slot->intent == INTENT_COUNTER)
         slot->counted_maybe[slot->intent_key]++;
     slot->intent = INTENT_NONE;
@@ -106,12 +151,11 @@ static uint64_t judge_own(struct board *board, struct shoal *map)
     for (uint32_t s = 0; s < board->slots_n; s++) {
         struct board_slot *slot = &board->slot[s];
         for (uint32_t k = 0; k < BOARD_OWN; k++) {
-            char key[24];
+            char key[24], known[BOARD_SAY_BYTES];
             const uint64_t tag = read_tag(map, key, board_own_key(s, k, key));
-            require(tag == slot->own[k] || tag == slot->maybe[k], "C: %s is %llx; acknowledged %llx, perhaps %llx", key,
-                    (unsigned long long)tag, (unsigned long long)slot->own[k], (unsigned long long)slot->maybe[k]);
-            slot->own[k] = tag;
-            slot->maybe[k] = BOARD_NONE;
+            board_say(slot, k, known); /* before it is settled */
+            require(board_seen(board, slot, k, tag), "C: %s is %llx; %s", key, (unsigned long long)tag, known);
+            board_certain(slot, k);
             n += tag != 0;
         }
     }

@@ -32,6 +32,14 @@ uint32_t tag_bytes(uint64_t tag);
 
 enum intent { INTENT_NONE = 0, INTENT_OWN, INTENT_COUNTER, INTENT_CONTESTED };
 
+/* What killed workers may have made of a key, one behind the other: a worker may put a key, and be killed, before anybody
+ * has seen what its predecessor's last call came to.  Open are from <= i < to; each is changed by one store. */
+#define BOARD_DOUBTS 8u
+struct board_doubt {
+    uint32_t from, to;
+    uint64_t tag[BOARD_DOUBTS];
+};
+
 struct board_slot {
     pid_t pid;
     uint32_t intent; /* enum intent; written last before a call, and cleared after the acknowledgement */
@@ -40,7 +48,7 @@ struct board_slot {
     uint16_t stopped;
     uint64_t intent_tag;
     uint64_t own[BOARD_OWN];   /* tags; 0 = absent */
-    uint64_t maybe[BOARD_OWN]; /* what a killed worker may have made of it; BOARD_NONE = nothing is open */
+    struct board_doubt doubt[BOARD_OWN];
     uint64_t counted[BOARD_COUNTERS], counted_maybe[BOARD_COUNTERS];
     uint64_t counter_seen[BOARD_COUNTERS];
     uint64_t contested_done[BOARD_CONTESTED];                  /* last acknowledged sequence */
@@ -59,6 +67,7 @@ struct board {
     uint64_t fresh_fill;
     uint64_t accesses_limit; /* of a call, for each call that others ended meanwhile: see worker.c */
     uint64_t kills, parents_killed, stops, killed_while_stopped, solos;
+    uint64_t doubts_on_doubts, older_seen; /* a key's second doubt; and it was the first that had come true */
     char text[1500];
     struct board_slot slot[BOARD_SLOTS];
 };
@@ -66,6 +75,16 @@ struct board {
 struct board *board_new(const char *name, uint32_t slots_n, uint64_t seed);
 /* The worker of this slot is dead: what it intended may have happened. */
 void board_bury(struct board *board, uint32_t slot_i);
+
+bool board_doubtful(const struct board_slot *slot, uint32_t key);
+/* The key was seen to be this.  Settles the doubts that this settles; false: it can be neither what was acknowledged
+ * nor what a killed worker may have made of it. */
+bool board_seen(struct board *board, struct board_slot *slot, uint32_t key, uint64_t tag);
+/* What is acknowledged is all that can be seen. */
+void board_certain(struct board_slot *slot, uint32_t key);
+/* "acknowledged 17, perhaps 18 19" */
+#define BOARD_SAY_BYTES 256
+void board_say(const struct board_slot *slot, uint32_t key, char text[BOARD_SAY_BYTES]);
 
 int board_own_key(uint32_t slot_i, uint32_t key_i, char key[24]);
 int board_counter_key(uint32_t counter_i, char key[24]);

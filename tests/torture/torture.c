@@ -90,11 +90,13 @@ static int say_counts(const struct board *board, char *text, size_t bytes)
     }
     const int n = snprintf(text, bytes,
                            "%llu kills, %llu of them of parents of four, %llu of stopped processes; %llu stops, %llu times all "
-                           "but one; %llu lives, %llu calls, %llu times detached",
+                           "but one; %llu lives, %llu calls, %llu times detached; %llu times a second death before the first "
+                           "one's call was known, %llu times that was it",
                            (unsigned long long)board->kills, (unsigned long long)board->parents_killed,
                            (unsigned long long)board->killed_while_stopped, (unsigned long long)board->stops,
                            (unsigned long long)board->solos, (unsigned long long)sum.lives, (unsigned long long)sum.calls,
-                           (unsigned long long)sum.reopened);
+                           (unsigned long long)sum.reopened, (unsigned long long)board->doubts_on_doubts,
+                           (unsigned long long)board->older_seen);
     if (sum.most_accesses == 0)
         return n;
     return n + snprintf(text + n, bytes - (size_t)n,
@@ -106,7 +108,7 @@ static int say_counts(const struct board *board, char *text, size_t bytes)
 
 static void survey(const struct board *board, bool good)
 {
-    char counts[600];
+    char counts[800];
     say_counts(board, counts, sizeof counts);
     if (!good)
         printf("FAIL torture --seed %llu --workers %u --batch %llu, after %llu kills: %s\n", (unsigned long long)want.seed,

@@ -61,7 +61,7 @@ static void own_done(struct life *l, uint32_t key, uint64_t tag)
     __asm__ volatile("" ::: "memory");
     l->slot->own[key] = tag;
     __asm__ volatile("" ::: "memory");
-    l->slot->maybe[key] = BOARD_NONE;
+    board_certain(l->slot, key);
     intended(l);
 }
 
@@ -72,16 +72,14 @@ static uint64_t next_tag(struct life *l, uint32_t key, uint32_t sizes)
 
 /* -- Own keys ---------------------------------------------------------------------------------------------- */
 
-/* What the key was seen to be.  Settles the doubt about a predecessor's last call where that can be told. */
+/* What the key was seen to be. */
 static void own_seen(struct life *l, uint32_t key, uint64_t tag, const char *how)
 {
-    struct board_slot *slot = l->slot;
-    if (tag == slot->own[key])
+    char known[BOARD_SAY_BYTES];
+    if (board_seen(l->board, l->slot, key, tag))
         return;
-    require(tag == slot->maybe[key], "C: %s saw own%u.%03u as %llx; acknowledged %llx, perhaps %llx", how, l->slot_i, key,
-            (unsigned long long)tag, (unsigned long long)slot->own[key], (unsigned long long)slot->maybe[key]);
-    slot->own[key] = tag;
-    slot->maybe[key] = BOARD_NONE;
+    board_say(l->slot, key, known);
+    require(false, "C: %s saw own%u.%03u as %llx; %s", how, l->slot_i, key, (unsigned long long)tag, known);
 }
 
 static uint64_t tag_of(const void *value, size_t bytes, const char *how)
@@ -119,7 +117,7 @@ static void own_put_if(struct life *l, uint32_t key, bool add)
     char name[24];
     const size_t key_bytes = (size_t)board_own_key(l->slot_i, key, name);
     const uint64_t tag = next_tag(l, key, TAG_SIZES - 1);
-    const bool there = l->slot->own[key] != 0, doubt = l->slot->maybe[key] != BOARD_NONE;
+    const bool there = l->slot->own[key] != 0, doubt = board_doubtful(l->slot, key);
     if (doubt)
         return;
     value_make(buf, tag, tag_bytes(tag));
@@ -139,7 +137,7 @@ static void own_remove(struct life *l, uint32_t key, bool take)
     char name[24];
     size_t bytes = 0;
     const size_t key_bytes = (size_t)board_own_key(l->slot_i, key, name);
-    const bool doubt = l->slot->maybe[key] != BOARD_NONE;
+    const bool doubt = board_doubtful(l->slot, key);
     if (doubt)
         return;
     intend(l, INTENT_OWN, key, 0);
@@ -172,7 +170,7 @@ static void own_update(struct life *l, uint32_t key)
     char name[24];
     const size_t key_bytes = (size_t)board_own_key(l->slot_i, key, name);
     struct own_update u = { l, key, next_tag(l, key, TAG_SIZES - 1) };
-    if (l->slot->maybe[key] != BOARD_NONE)
+    if (board_doubtful(l->slot, key))
         return;
     value_make(buf, u.tag, tag_bytes(u.tag));
     intend(l, INTENT_OWN, key, u.tag);
@@ -220,7 +218,7 @@ static void own_walk(struct life *l)
     require(code == SHOAL_END, "iter_next: %d %s", code, shoal_error_text());
     shoal_iter_close(iter);
     for (uint32_t k = 0; k < BOARD_OWN; k++)
-        require(l->slot->maybe[k] != BOARD_NONE ? met[k] <= 1 : met[k] == (l->slot->own[k] != 0),
+        require(board_doubtful(l->slot, k) ? met[k] <= 1 : met[k] == (l->slot->own[k] != 0),
                 "A: a walk met own%u.%03u %u times", l->slot_i, k, met[k]);
 }
 
@@ -386,7 +384,7 @@ static void begin_with_certainty(struct life *l)
     for (uint32_t k = 0; k < BOARD_OWN; k++)
         own_get(l, k);
     for (uint32_t k = 0; k < BOARD_OWN && reaped.undecided == 0; k++)
-        l->slot->maybe[k] = BOARD_NONE;
+        board_certain(l->slot, k);
 }
 
 _Noreturn void worker_live(struct board *board, uint32_t slot_i, struct shoal *map, uint64_t seed)
