@@ -7,10 +7,15 @@
 #include <stddef.h>
 #include <string.h>
 
-#define WORD_BYTES 4u
+#include "base/hash.h"
+
+#define WORD_BYTES 8u
 #define STAMP_BYTES 8u
-#define RECORD_AT(word) ((word)&0xffffu)
-#define RECORD_FINGER(word) ((word) >> 16)
+#define FINGER(hash) ((hash)&0xffffu)
+#define WORD_FINGER(word) ((word)&0xffffu)
+#define WORD_AT(word) ((uint32_t)((word) >> 16 & 0xffffu))
+#define WORD_SUM(word) ((uint32_t)((word) >> 32))
+#define WORD(finger, at, sum) ((finger) | (uint64_t)(at) << 16 | (uint64_t)(sum) << 32)
 
 void bucket_make(struct bucket *bucket, uint64_t prefix, unsigned depth)
 {
@@ -43,12 +48,14 @@ uint32_t bucket_item_bytes(const struct bucket_item *item)
 
 /* -- Reading ------------------------------------------------------------------------------------- */
 
-uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint32_t hash)
+uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint64_t hash)
 {
-    while (i < bucket->head.used_n && RECORD_FINGER(bucket->word[i]) != (hash & 0xffffu))
+    while (i < bucket->head.used_n && WORD_FINGER(bucket->word[i]) != FINGER(hash))
         i++;
     return i;
 }
+
+static uint32_t record_sum(const uint8_t *record, size_t bytes) { return (uint32_t)hash_bytes(record, bytes, 0); }
 
 static int64_t stamp_at(const uint8_t *at)
 {
@@ -60,7 +67,7 @@ static int64_t stamp_at(const uint8_t *at)
 bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *ret_item)
 {
     struct bucket_record record;
-    uint32_t at = RECORD_AT(bucket->word[i]);
+    uint32_t at = WORD_AT(bucket->word[i]);
     if (at < words_end(bucket) || at > PAGE_BYTES - sizeof record)
         return false;
     const uint8_t *from = (const uint8_t *)bucket + at;
@@ -69,11 +76,12 @@ bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *re
         .version = record.version_and_type & VERSION_MAX,
         .type = (uint8_t)(record.version_and_type >> 48),
         .flags = (uint8_t)(record.version_and_type >> 56),
-        .hash = record.hash,
         .key_bytes = record.key_bytes,
         .value_bytes = record.value_bytes,
     };
-    if ((item.flags & ~RECORD_FLAGS) != 0 || item.key_bytes == 0 || at - WORD_BYTES + bucket_item_bytes(&item) > PAGE_BYTES)
+    uint32_t bytes = bucket_item_bytes(&item) - WORD_BYTES;
+    if ((item.flags & ~RECORD_FLAGS) != 0 || item.key_bytes == 0 || bytes > PAGE_BYTES - at ||
+        record_sum(from, bytes) != WORD_SUM(bucket->word[i]))
         return false;
     from += sizeof record;
     item.key = key_here(&item) > 0 ? from : NULL;
@@ -94,47 +102,43 @@ bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_
     if ((item->flags & RECORD_LARGE) == 0 || item->value_bytes != sizeof *ret_large)
         return false;
     memcpy(ret_large, item->value, sizeof *ret_large);
-    return (uint32_t)ret_large->hash == item->hash;
+    return true;
 }
 
 bool bucket_check(const struct bucket *bucket)
 {
     const struct page_head *head = &bucket->head;
-    if (head->used_n > PAGE_BODY_BYTES / WORD_BYTES || head->free_at < words_end(bucket) || head->free_at > PAGE_BYTES)
+    if (head->used_n > BUCKET_RECORDS_MAX || head->free_at < words_end(bucket) || head->free_at > PAGE_BYTES ||
+        head->used_bytes > PAGE_BODY_BYTES)
         return false;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < head->used_n; i++) {
-        struct bucket_item item;
-        struct bucket_large large;
-        if (RECORD_AT(bucket->word[i]) < head->free_at || !bucket_item(bucket, i, &item) ||
-            RECORD_FINGER(bucket->word[i]) != (item.hash & 0xffffu))
+    for (uint32_t i = 0; i < head->used_n; i++)
+        if (WORD_AT(bucket->word[i]) < head->free_at)
             return false;
-        bool is_large = (item.flags & RECORD_LARGE) != 0;
-        if (is_large ? !bucket_item_large(&item, &large) : (item.flags & RECORD_LARGE_KEY) != 0)
-            return false;
-        bytes += bucket_item_bytes(&item);
-    }
-    return bytes == head->used_bytes && bytes <= PAGE_BODY_BYTES;
+    return true;
 }
 
 /* -- Changing ------------------------------------------------------------------------------------ */
 
-/* All records to the page's end again, without holes. */
-static void compact(struct bucket *bucket)
+/* All records to the page's end again, without holes.  False, with nothing changed: one of them is bad. */
+static bool compact(struct bucket *bucket)
 {
-    struct bucket old = *bucket;
+    struct bucket old = *bucket, made = *bucket;
     uint32_t at = PAGE_BYTES;
     for (uint32_t i = 0; i < old.head.used_n; i++) {
         struct bucket_item item;
         if (!bucket_item(&old, i, &item))
-            continue; /* bucket_check saw that it is one */
+            return false;
         uint32_t bytes = bucket_item_bytes(&item) - WORD_BYTES;
+        if (bytes > at - words_end(bucket))
+            return false; /* they overlap */
         at -= bytes;
-        memcpy((uint8_t *)bucket + at, (const uint8_t *)&old + RECORD_AT(old.word[i]), bytes);
-        bucket->word[i] = RECORD_FINGER(old.word[i]) << 16 | at;
+        memcpy((uint8_t *)&made + at, (const uint8_t *)&old + WORD_AT(old.word[i]), bytes);
+        made.word[i] = WORD(WORD_FINGER(old.word[i]), at, WORD_SUM(old.word[i]));
     }
-    bucket->head.free_at = at;
-    memset((uint8_t *)bucket + words_end(bucket), 0, at - words_end(bucket));
+    made.head.free_at = at;
+    memset((uint8_t *)&made + words_end(bucket), 0, at - words_end(bucket));
+    *bucket = made;
+    return true;
 }
 
 static uint8_t *put_bytes(uint8_t *to, const void *from, size_t n)
@@ -144,41 +148,39 @@ static uint8_t *put_bytes(uint8_t *to, const void *from, size_t n)
     return to + n;
 }
 
-bool bucket_add(struct bucket *bucket, const struct bucket_item *item)
+enum bucket_added bucket_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item)
 {
     uint32_t bytes = bucket_item_bytes(item);
     if (bytes > PAGE_BODY_BYTES - bucket->head.used_bytes)
-        return false;
-    if (bytes > bucket->head.free_at - words_end(bucket))
-        compact(bucket);
+        return BUCKET_FULL;
+    if (bytes > bucket->head.free_at - words_end(bucket) &&
+        (!compact(bucket) || bytes > bucket->head.free_at - words_end(bucket)))
+        return BUCKET_BAD;
     struct bucket_record record = {
         .version_and_type = item->version | (uint64_t)item->type << 48 | (uint64_t)item->flags << 56,
         .key_bytes = (uint16_t)item->key_bytes,
         .value_bytes = (uint16_t)item->value_bytes,
-        .hash = item->hash,
     };
     uint32_t at = (uint32_t)bucket->head.free_at - (bytes - WORD_BYTES);
-    uint8_t *to = put_bytes((uint8_t *)bucket + at, &record, sizeof record);
+    uint8_t *from = (uint8_t *)bucket + at;
+    uint8_t *to = put_bytes(from, &record, sizeof record);
     to = put_bytes(to, item->key, key_here(item));
     to = put_bytes(to, item->value, item->value_bytes);
     if ((item->flags & RECORD_EXPIRES) != 0)
         to = put_bytes(to, &item->expires_ns, STAMP_BYTES);
     if ((item->flags & RECORD_MTIME) != 0)
         (void)put_bytes(to, &item->mtime_ns, STAMP_BYTES);
-    bucket->word[bucket->head.used_n++] = (item->hash & 0xffffu) << 16 | at;
+    bucket->word[bucket->head.used_n++] = WORD(FINGER(hash), at, record_sum(from, bytes - WORD_BYTES));
     bucket->head.free_at = at;
     bucket->head.used_bytes += bytes;
-    return true;
+    return BUCKET_ADDED;
 }
 
-void bucket_remove(struct bucket *bucket, uint32_t i)
+void bucket_remove(struct bucket *bucket, uint32_t i, const struct bucket_item *item)
 {
-    struct bucket_item item;
-    if (!bucket_item(bucket, i, &item))
-        return; /* bucket_check saw that it is one */
-    bucket->head.used_bytes -= bucket_item_bytes(&item);
-    uint32_t at = RECORD_AT(bucket->word[i]);
-    if (at == bucket->head.free_at)
-        bucket->head.free_at += bucket_item_bytes(&item) - WORD_BYTES;
+    uint32_t bytes = bucket_item_bytes(item);
+    if (WORD_AT(bucket->word[i]) == bucket->head.free_at)
+        bucket->head.free_at += bytes - WORD_BYTES;
+    bucket->head.used_bytes -= bytes < bucket->head.used_bytes ? bytes : bucket->head.used_bytes;
     bucket->word[i] = bucket->word[--bucket->head.used_n];
 }

@@ -11,7 +11,7 @@
 
 struct bucket {
     struct page_head head;
-    uint32_t word[PAGE_BODY_BYTES / 4]; /* and, at the end, records */
+    uint64_t word[BUCKET_RECORDS_MAX]; /* and, at the end, records */
 };
 static_assert(sizeof(struct bucket) == PAGE_BYTES, "a page");
 
@@ -29,20 +29,21 @@ struct bucket_item {
 
 void bucket_make(struct bucket *bucket, uint64_t prefix, unsigned depth);
 
-/* Whether every record lies within the page, behind the words, and the head tells the truth: then all functions below
- * may be called. */
+/* Whether the head tells the truth about the words: then all functions below may be called. */
 bool bucket_check(const struct bucket *bucket);
 
-/* The first record from i on that has the hash's lower half; used_n where there is none. */
-uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint32_t hash);
-/* False: it does not lie within the page. */
+/* The first record from i on that has the hash's fingerprint; used_n where there is none. */
+uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint64_t hash);
+/* False: it does not lie within the page, or is not what its word says. */
 bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *ret_item);
 /* The large value's description.  False: it is not one. */
 bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_large);
 
 /* With its word. */
 uint32_t bucket_item_bytes(const struct bucket_item *item);
-bool bucket_add(struct bucket *bucket, const struct bucket_item *item); /* false: no room */
-void bucket_remove(struct bucket *bucket, uint32_t i);
+enum bucket_added { BUCKET_ADDED, BUCKET_FULL, BUCKET_BAD }; /* bad: another record is not what its word says */
+enum bucket_added bucket_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item);
+/* One that bucket_item gave. */
+void bucket_remove(struct bucket *bucket, uint32_t i, const struct bucket_item *item);
 
 #endif

@@ -39,7 +39,7 @@ static int item_remove(struct store *store, struct bucket *bucket, uint32_t i, c
     }
     store->records_n--;
     store->record_bytes -= item->key_bytes + value_bytes;
-    bucket_remove(bucket, i);
+    bucket_remove(bucket, i, item);
     return rc;
 }
 
@@ -48,7 +48,7 @@ static int item_make(struct store *store, const struct store_record *record, uin
                      struct bucket_item *ret_item)
 {
     *ret_item = (struct bucket_item){
-        .version = store->version_next, .type = record->type, .hash = (uint32_t)hash,
+        .version = store->version_next, .type = record->type,
         .key_bytes = (uint32_t)record->key_bytes, .key = record->key, .value = record->value,
         .expires_ns = record->expires_ns, .mtime_ns = record->mtime_ns,
         .flags = (uint8_t)((record->expires_ns != 0 ? RECORD_EXPIRES : 0) | (record->mtime_ns != 0 ? RECORD_MTIME : 0)),
@@ -73,8 +73,11 @@ static int item_add(struct store *store, uint64_t hash, const struct bucket_item
     for (;;) {
         struct bucket *bucket;
         int rc = tree_change(&store->tree, hash, &bucket);
-        if (rc != SHOAL_OK || bucket_add(bucket, item))
+        if (rc != SHOAL_OK)
             return rc;
+        enum bucket_added added = bucket_add(bucket, hash, item);
+        if (added != BUCKET_FULL)
+            return added == BUCKET_ADDED ? SHOAL_OK : tree_bad_record(&store->tree);
         rc = tree_divide(&store->tree, hash);
         if (rc != SHOAL_OK)
             return rc;

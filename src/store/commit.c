@@ -19,7 +19,7 @@
 
 /* A publish commits by itself when it holds back more pages than both of these. */
 #define HELD_BYTES_MAX ((uint64_t)64 << 20)
-#define HELD_SHARE 4 /* of the file */
+#define HELD_SHARE 2 /* of the file */
 #define CUT_PAGES 256u /* a file is cut when it saves so many */
 
 /* -- Lock ---------------------------------------------------------------------------------------- */
@@ -31,11 +31,36 @@ static int refused(const struct store *store)
                      "has been started again", store->name);
 }
 
+static int flush(struct store *store)
+{
+    int why = file_flush(store->file);
+    if (why == 0)
+        return SHOAL_OK;
+    store_seq_u32(&store->board.page->refused, 1); /* [store-root] */
+    (void)pager_failed(&store->pager, "flush", why);
+    return SHOAL_ESTORE;
+}
+
+/* A root of a dead holder that may be on disk already counts after a death of the machine, whatever comes behind it: so
+ * it must be durable, or what it leads to would be written over. */
+static int root_adopt(struct store *store, const struct meta_choice *choice)
+{
+    struct board_page *page = store->board.page;
+    bool flushed = (choice->meta.flags & META_FLUSHED) != 0 && choice->durable != choice->root;
+    int rc = flushed ? flush(store) : SHOAL_OK;
+    if (rc != SHOAL_OK)
+        return rc;
+    store->root = choice->root;
+    store->durable = flushed ? choice->root : choice->durable;
+    store_release_u64(&page->durable, store->durable); /* [store-root] */
+    store_release_u64(&page->root, store->root);       /* [store-root] */
+    return SHOAL_OK;
+}
+
 /* What a holder left who died between the meta and the root word. */
 static int root_settle(struct store *store)
 {
-    struct board_page *page = store->board.page;
-    uint64_t started = load_acquire_u64(&page->started); /* [store-root] */
+    uint64_t started = load_acquire_u64(&store->board.page->started); /* [store-root] */
     if (BOARD_TXN(store->root) >= started || store->seen_started == started)
         return SHOAL_OK;
     struct meta_choice choice;
@@ -43,11 +68,12 @@ static int root_settle(struct store *store)
     if (rc != SHOAL_OK)
         return rc;
     if (BOARD_TXN(choice.root) > BOARD_TXN(store->root) && BOARD_TXN(choice.root) <= started) {
-        store->root = choice.root;
-        store_release_u64(&page->root, choice.root); /* [store-root] */
+        choice.durable = store->durable;
+        rc = root_adopt(store, &choice);
     }
-    store->seen_started = started;
-    return SHOAL_OK;
+    if (rc == SHOAL_OK)
+        store->seen_started = started;
+    return rc;
 }
 
 /* Nobody has filled the board in this life of the machine, or its file was lost. */
@@ -59,11 +85,12 @@ static int board_fill(struct store *store)
     if (rc != SHOAL_OK)
         return rc;
     store_seq_u64(&page->ready, 0); /* [store-root] */
-    store_relaxed_u64(&page->root, choice.root);
-    store_relaxed_u64(&page->durable, choice.durable);
+    store_relaxed_u32(&page->refused, 0);
+    rc = root_adopt(store, &choice);
+    if (rc != SHOAL_OK)
+        return rc;
     store_relaxed_u64(&page->started, choice.newest_txn + TXN_JUMP);
     store_relaxed_u64(&page->horizon, 0);
-    store_relaxed_u32(&page->refused, 0);
     store->seen_started = choice.newest_txn + TXN_JUMP;
     store_release_u64(&page->ready, meta_ready(store)); /* [store-root] */
     return SHOAL_OK;
@@ -176,12 +203,11 @@ int txn_begin(struct store *store)
     uint64_t txn = (started > BOARD_TXN(store->root) ? started : BOARD_TXN(store->root)) + 1;
     if (txn > TXN_MAX)
         return error_set(SHOAL_EFULL, "%s: has had all transactions that it can have", store->name);
-    uint64_t release = BOARD_TXN(store->durable);
     store_seq_u64(&page->started, txn);     /* [store-root] */
-    store_seq_u64(&page->horizon, release); /* [store-horizon] */
+    store_seq_u64(&page->horizon, BOARD_TXN(store->durable)); /* [store-horizon] */
     store->txn = txn;
     store->changed = true;
-    space_begin(&store->space, txn, release, BOARD_TXN(store->durable));
+    space_begin(&store->space, txn, BOARD_TXN(store->durable));
     tree_begin(&store->tree, txn);
     return SHOAL_OK;
 }
@@ -202,16 +228,6 @@ void store_abort(struct store *store)
 }
 
 /* -- Publish and commit -------------------------------------------------------------------------- */
-
-static int flush(struct store *store)
-{
-    int why = file_flush(store->file);
-    if (why == 0)
-        return SHOAL_OK;
-    store_seq_u32(&store->board.page->refused, 1); /* [store-root] */
-    (void)pager_failed(&store->pager, "flush", why);
-    return SHOAL_ESTORE;
-}
 
 /* After a failure the meta may be whole nevertheless: then it counts, since the next holder would find it.  Where that
  * cannot be seen nobody may go on. */

@@ -12,7 +12,7 @@
 
 static int bad_item(const struct pager *pager, const struct bucket *bucket)
 {
-    return page_bad(pager, bucket->head.page, "an impossible record");
+    return page_bad(pager, bucket->head.page, "a record is not what its checksum says");
 }
 
 /* A key in a run of its own. */
@@ -33,7 +33,7 @@ static int key_is(const struct pager *pager, const struct bucket *bucket, const 
 {
     struct bucket_large large;
     *ret_same = false;
-    if (item->hash != (uint32_t)hash || item->key_bytes != key_bytes)
+    if (item->key_bytes != key_bytes)
         return SHOAL_OK;
     if ((item->flags & RECORD_LARGE_KEY) == 0) {
         *ret_same = memcmp(item->key, key, key_bytes) == 0;
@@ -47,8 +47,7 @@ static int key_is(const struct pager *pager, const struct bucket *bucket, const 
 int find_item(const struct pager *pager, const struct bucket *bucket, uint64_t hash, const void *key, size_t key_bytes,
               uint32_t *ret_i, struct bucket_item *ret_item)
 {
-    for (uint32_t i = bucket_next(bucket, 0, (uint32_t)hash); i < bucket->head.used_n;
-         i = bucket_next(bucket, i + 1, (uint32_t)hash)) {
+    for (uint32_t i = bucket_next(bucket, 0, hash); i < bucket->head.used_n; i = bucket_next(bucket, i + 1, hash)) {
         bool same;
         if (!bucket_item(bucket, i, ret_item))
             return bad_item(pager, bucket);

@@ -56,7 +56,5 @@ int bucket_read(const struct pager *pager, struct page_ref ref, unsigned depth, 
     const struct page_head *head = &ret_bucket->head;
     if (head->depth != depth || head->prefix != hash_prefix(hash, depth))
         return page_bad(pager, ref.page, "depth %u, hashes from %016" PRIx64 ": another bucket", head->depth, head->prefix);
-    if (head->used_n > PAGE_BODY_BYTES / sizeof ret_bucket->word[0])
-        return page_bad(pager, ref.page, "%u records", head->used_n);
-    return SHOAL_OK;
+    return bucket_check(ret_bucket) ? SHOAL_OK : page_bad(pager, ref.page, "an impossible record");
 }

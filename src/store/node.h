@@ -52,7 +52,7 @@ static inline void node_child_set(struct page_node *node, uint32_t entry, struct
 int node_read(const struct pager *pager, struct page_ref ref, unsigned level, unsigned depth, uint64_t hash,
               struct page_node *ret_node);
 
-/* Likewise; its records are not looked at, but each may be by bucket_item. */
+/* Likewise.  Its records are summed when bucket_item looks at them. */
 struct bucket;
 int bucket_read(const struct pager *pager, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket);
 

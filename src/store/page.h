@@ -11,7 +11,7 @@
  *
  * Identity: a page is named by its number and the transaction that wrote it, both exact, in whatever leads to it and in
  * its own head.  So a page that was lost, misdirected, torn or overwritten since is noticed by who reads it:
- *   P1  sum matches the page's other bytes
+ *   P1  sum matches the page's other bytes; of a bucket, its head and words, and each word has the sum of its record
  *   P2  page, txn, kind and store are those that the reader was led to
  *   P3  prefix and depth are those of the way that led there
  * Whoever sees all of it has the bytes that were written under that name, whenever he reads them.
@@ -83,15 +83,16 @@ static_assert(sizeof(struct page_node) == PAGE_BYTES, "a page");
 
 /* -- Bucket ---------------------------------------------------------------------------------------------- */
 
-/* Behind the head used_n words, one for each record: fingerprint:16 | where in the page:16.  The records lie at the
- * page's end, the last that came lowest. */
-struct bucket_record {         /* 16 bytes, then key and value, then expiry and mtime if so marked; unaligned */
+/* Behind the head used_n words, one for each record: fingerprint:16 | where in the page:16 | sum of the record:32.  The
+ * records lie at the page's end, the last that came lowest.  The head's sum covers the words, and through them the records,
+ * so that who looks for one of them sums up some hundred bytes instead of all. */
+struct bucket_record {         /* 12 bytes, then key and value, then expiry and mtime if so marked; unaligned */
     uint64_t version_and_type; /*  0  version:48 | type:8 | flags:8 */
     uint16_t key_bytes;        /*  8 */
     uint16_t value_bytes;      /* 10  of the value as it lies here */
-    uint32_t hash;             /* 12  lower half: a key that lies elsewhere is not read for each other one */
-};
-static_assert(sizeof(struct bucket_record) == 16, "");
+} __attribute__((packed));
+static_assert(sizeof(struct bucket_record) == 12, "");
+#define BUCKET_RECORDS_MAX (PAGE_BODY_BYTES / 8)
 #define RECORD_LARGE 0x01u     /* the value lies in runs; here is a struct bucket_large */
 #define RECORD_LARGE_KEY 0x02u /* the key too, in a run of its own; here are no bytes of it */
 #define RECORD_EXPIRES 0x04u   /* 8 bytes behind the value, wall clock in ns */
@@ -137,8 +138,9 @@ static_assert(sizeof(struct page_runs) == PAGE_BYTES, "a page");
 /* Two bits for each page of the zone. */
 enum page_use {
     PAGE_FREE,
-    PAGE_USED,
+    PAGE_USED, /* in the last durable root too, as far as it is known */
     PAGE_HELD, /* free in this root, in use in one that may come back: the last durable one */
+    PAGE_NEW,  /* in use, taken since the last durable root */
     PAGE_USE_BAD
 };
 

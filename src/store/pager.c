@@ -44,9 +44,13 @@ int pager_failed(const struct pager *pager, const char *what, int why)
 /* The head's part is the seed of the body's, so no byte but the sum itself is left out. */
 uint64_t page_sum(const void *page)
 {
-    const uint8_t *bytes = page;
-    uint64_t head = hash_bytes(bytes, offsetof(struct page_head, sum), 0);
-    return hash_bytes(bytes + PAGE_HEAD_BYTES, PAGE_BODY_BYTES, head);
+    const struct page_head *head = page;
+    uint64_t seed = hash_bytes(page, offsetof(struct page_head, sum), 0), bytes = PAGE_BODY_BYTES;
+    if (head->kind == PAGE_BUCKET) {
+        uint64_t n = head->used_n < BUCKET_RECORDS_MAX ? head->used_n : BUCKET_RECORDS_MAX;
+        bytes = n * sizeof(uint64_t);
+    }
+    return hash_bytes((const uint8_t *)page + PAGE_HEAD_BYTES, bytes, seed);
 }
 
 void page_seal(const struct pager *pager, void *page, enum page_kind kind, struct page_ref ref)

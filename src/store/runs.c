@@ -230,17 +230,17 @@ int runs_each(const struct pager *pager, const struct bucket_large *large, bool 
 
 struct freeing {
     struct space *space;
-    bool born_now;
+    enum space_freed how;
 };
 
 static int give_back(void *arg, uint64_t page, uint64_t pages_n)
 {
     const struct freeing *freeing = arg;
-    return space_free(freeing->space, page, pages_n, freeing->born_now);
+    return space_free(freeing->space, page, pages_n, freeing->how);
 }
 
 int runs_free(struct space *space, const struct bucket_large *large, bool with_key)
 {
-    struct freeing freeing = { space, large->txn == space->txn };
+    struct freeing freeing = { space, large->txn == space->txn ? SPACE_OWN : SPACE_RUN };
     return runs_each(space->pager, large, with_key, give_back, &freeing);
 }

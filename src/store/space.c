@@ -58,27 +58,26 @@ static void map_make(struct page_zone *map, uint64_t zone_i)
 }
 
 struct tally {
-    uint32_t free_n, held_n, bad_n;
+    uint32_t free_n, held_n;
 };
 
 static struct tally map_count(const struct page_zone *map)
 {
-    struct tally tally = { 0, 0, 0 };
+    struct tally tally = { 0, 0 };
     for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
         uint64_t low = map->use[i] & EVEN_BITS, high = map->use[i] >> 1 & EVEN_BITS;
         tally.free_n += (uint32_t)__builtin_popcountll(~(low | high) & EVEN_BITS);
         tally.held_n += (uint32_t)__builtin_popcountll(high & ~low);
-        tally.bad_n += (uint32_t)__builtin_popcountll(high & low);
     }
     return tally;
 }
 
+/* A later root is durable: HELD becomes FREE, NEW becomes USED. */
 static void map_release(struct page_zone *map)
 {
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
-        uint64_t held = map->use[i] >> 1 & ~map->use[i] & EVEN_BITS;
-        map->use[i] &= ~(held << 1);
-    }
+    static_assert((PAGE_HELD & 1) == PAGE_FREE && (PAGE_NEW & 1) == PAGE_USED, "the upper bit goes");
+    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
+        map->use[i] &= EVEN_BITS;
 }
 
 /* -- Zones --------------------------------------------------------------------------------------- */
@@ -103,7 +102,7 @@ static int map_check(struct space *space, uint64_t zone_i, const struct page_zon
     bool own = true;
     for (uint32_t i = 0; i < zone_own(zone_i); i++)
         own = own && map_get(map, i) == PAGE_USED;
-    if (map->head.prefix != zone_i || tally.bad_n != 0 || !own || tally.free_n != entry->free_n ||
+    if (map->head.prefix != zone_i || !own || tally.free_n != entry->free_n ||
         tally.held_n != entry->held_n)
         return page_bad(space->pager, map->head.page, "the map of zone %" PRIu64 ": its counts are wrong", zone_i);
     return SHOAL_OK;
@@ -145,7 +144,7 @@ static int zone_change(struct space *space, uint64_t zone_i)
     int rc = zone_map(space, zone_i);
     if (rc != SHOAL_OK)
         return rc;
-    if (zone->entry.held_n > 0 && zone->entry.txn <= space->release) {
+    if (zone->entry.txn <= space->durable_txn) {
         map_release(zone->map);
         zone->entry.free_n = (uint16_t)(zone->entry.free_n + zone->entry.held_n);
         zone->entry.held_n = 0;
@@ -173,7 +172,7 @@ static int zone_add(struct space *space)
 static bool zone_has(const struct space *space, const struct zone *zone)
 {
     return zone->entry.free_n > 0 ||
-           (zone->entry.held_n > 0 && !zone->changed && zone->entry.txn <= space->release);
+           (zone->entry.held_n > 0 && !zone->changed && zone->entry.txn <= space->durable_txn);
 }
 
 /* -- Load ---------------------------------------------------------------------------------------- */
@@ -254,14 +253,16 @@ void space_drop(struct space *space)
     for (uint64_t i = 0; i < space->zones_n; i++)
         free(space->zone[i].map);
     free(space->zone);
+    free(space->later);
+    space->later = NULL;
+    space->later_n = space->later_room = 0;
     space->zone = NULL;
     space->zones_n = space->zones_room = 0;
 }
 
-void space_begin(struct space *space, uint64_t txn, uint64_t release, uint64_t durable_txn)
+void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn)
 {
     space->txn = txn;
-    space->release = release;
     space->durable_txn = durable_txn;
     space->first_free = 0;
 }
@@ -316,7 +317,7 @@ int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *
     }
     struct zone *zone = &space->zone[zone_i];
     for (uint32_t i = 0; i < n; i++)
-        map_set(zone->map, first + i, PAGE_USED);
+        map_set(zone->map, first + i, PAGE_NEW);
     zone->entry.free_n = (uint16_t)(zone->entry.free_n - n);
     *ret_page = zone_start(zone_i) + first;
     *ret_pages_n = n;
@@ -325,7 +326,32 @@ int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *
     return SHOAL_OK;
 }
 
-static int free_in_zone(struct space *space, uint64_t page, uint32_t n, bool born_now)
+static void zone_give(struct space *space, uint64_t zone_i, uint32_t first, uint32_t n)
+{
+    struct zone *zone = &space->zone[zone_i];
+    for (uint32_t i = 0; i < n; i++)
+        map_set(zone->map, first + i, PAGE_FREE);
+    zone->entry.free_n = (uint16_t)(zone->entry.free_n + n);
+    if (first < zone->cursor)
+        zone->cursor = first;
+    if (zone_i < space->first_free)
+        space->first_free = zone_i;
+}
+
+static int later_add(struct space *space, uint64_t page)
+{
+    if (space->later_n == space->later_room) {
+        uint64_t room = space->later_room * 2 + 64, *later = realloc(space->later, room * sizeof *later);
+        if (later == NULL)
+            return error_os("%s: a list of %" PRIu64 " pages", space->pager->name, room);
+        space->later = later;
+        space->later_room = room;
+    }
+    space->later[space->later_n++] = page;
+    return SHOAL_OK;
+}
+
+static int free_in_zone(struct space *space, uint64_t page, uint32_t n, enum space_freed how)
 {
     uint64_t zone_i = zone_of(page);
     uint32_t first = (uint32_t)(page - zone_start(zone_i));
@@ -333,24 +359,27 @@ static int free_in_zone(struct space *space, uint64_t page, uint32_t n, bool bor
     if (rc != SHOAL_OK)
         return rc;
     struct zone *zone = &space->zone[zone_i];
-    for (uint32_t i = 0; i < n; i++)
-        if (first < zone_own(zone_i) || map_get(zone->map, first + i) != PAGE_USED)
+    for (uint32_t i = 0; i < n; i++) {
+        enum page_use use = map_get(zone->map, first + i);
+        if (first < zone_own(zone_i) || (use != PAGE_USED && use != PAGE_NEW))
             return page_bad(space->pager, page + i, "something leads there, but the map of its zone has it free");
-    for (uint32_t i = 0; i < n; i++)
-        map_set(zone->map, first + i, born_now ? PAGE_FREE : PAGE_HELD);
-    if (!born_now) {
-        zone->entry.held_n = (uint16_t)(zone->entry.held_n + n);
+    }
+    if (how == SPACE_OWN) {
+        zone_give(space, zone_i, first, n);
         return SHOAL_OK;
     }
-    zone->entry.free_n = (uint16_t)(zone->entry.free_n + n);
-    if (first < zone->cursor)
-        zone->cursor = first;
-    if (zone_i < space->first_free)
-        space->first_free = zone_i;
-    return SHOAL_OK;
+    for (uint32_t i = 0; i < n && rc == SHOAL_OK; i++) {
+        if (how == SPACE_HEADED && map_get(zone->map, first + i) == PAGE_NEW) {
+            rc = later_add(space, page + i);
+            continue;
+        }
+        map_set(zone->map, first + i, PAGE_HELD);
+        zone->entry.held_n++;
+    }
+    return rc;
 }
 
-int space_free(struct space *space, uint64_t page, uint64_t pages_n, bool born_now)
+int space_free(struct space *space, uint64_t page, uint64_t pages_n, enum space_freed how)
 {
     while (pages_n > 0) {
         uint64_t zone_i = zone_of(page);
@@ -359,7 +388,7 @@ int space_free(struct space *space, uint64_t page, uint64_t pages_n, bool born_n
         uint64_t n = zone_start(zone_i + 1) - page;
         if (n > pages_n)
             n = pages_n;
-        int rc = free_in_zone(space, page, (uint32_t)n, born_now);
+        int rc = free_in_zone(space, page, (uint32_t)n, how);
         if (rc != SHOAL_OK)
             return rc;
         page += n;
@@ -400,7 +429,7 @@ static int indices_settle(struct space *space)
         if (!space->zone[zone_i].changed || space->index_changed[index_i])
             continue;
         struct page_ref old = space->index[index_i];
-        int rc = old.page != 0 ? space_free(space, old.page, 1, false) : SHOAL_OK;
+        int rc = old.page != 0 ? space_free(space, old.page, 1, SPACE_HEADED) : SHOAL_OK;
         if (rc == SHOAL_OK)
             rc = space_take(space, 1, 1, &space->index[index_i].page, &n);
         if (rc != SHOAL_OK)
@@ -410,6 +439,14 @@ static int indices_settle(struct space *space)
         zone_i = UINT64_MAX; /* from the first one again */
     }
     return SHOAL_OK;
+}
+
+/* The root that is being made does not lead there, so who makes the next one may write there. */
+static void later_give(struct space *space)
+{
+    for (uint64_t i = 0; i < space->later_n; i++)
+        zone_give(space, zone_of(space->later[i]), (uint32_t)(space->later[i] % ZONE_PAGES), 1);
+    space->later_n = 0;
 }
 
 /* Z3. */
@@ -487,6 +524,7 @@ static int end_find(struct space *space, uint64_t *ret_end)
 int space_write(struct space *space, struct page_meta *io_meta)
 {
     int rc = indices_settle(space);
+    later_give(space);
     if (rc == SHOAL_OK)
         rc = maps_write(space);
     if (rc == SHOAL_OK)

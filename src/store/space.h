@@ -2,13 +2,22 @@
  *
  * Which pages are in use: maps of zones, as the holder of the store's lock sees and changes them.
  *
- * A page goes FREE -> USED -> HELD -> FREE.  HELD: no root from now on needs it, but the last durable one may, and
- * that may come back.  A map remembers by which transaction it was written last, so all that it
- * holds was freed up to then: once everything freed up to then is released (`release`), all of its HELD are FREE.  What
- * was made and freed by one transaction was nobody else's, and is FREE at once.
+ * The last durable root may come back, so what it leads to is not written over before another is durable:
  *
- *   Z1  every page below pages_end that a root leads to is USED in the map of that root; so are the places of maps
- *   Z2  USED or HELD in the last durable root's maps and USED there: not FREE here, until another is durable
+ *   FREE -> NEW     taken
+ *   NEW  -> FREE    freed before it was durable: at once where it has a head, because who is led there by an older root
+ *                   sees that it is another page now; but not before the transaction's end, since the present root still
+ *                   leads there
+ *   NEW  -> USED    a later root is durable
+ *   USED -> HELD    freed; likewise NEW pages of runs, which have no heads
+ *   HELD -> FREE    a later root is durable
+ *
+ * The two steps that another durable root makes are not written down anywhere: a map remembers the transaction that wrote
+ * it last, and whenever that is not later than the durable one they have happened to all of it.
+ *
+ *   Z1  every page below pages_end that a root leads to is USED or NEW in the map of that root; no other page is, but
+ *       the places of maps
+ *   Z2  what the last durable root leads to is USED or HELD
  *   Z3  a map is written to a place that neither the published root nor the last durable one uses
  */
 #ifndef SHOAL_STORE_SPACE_H
@@ -24,7 +33,6 @@ struct zone;
 struct space {
     const struct pager *pager;
     uint64_t txn;         /* that changes are made by */
-    uint64_t release;     /* what was freed up to this one may be used again */
     uint64_t durable_txn;
     struct zone *zone;    /* [zones_n] */
     uint64_t zones_n, zones_room;
@@ -32,6 +40,8 @@ struct space {
     uint64_t pages_end;
     struct page_ref index[META_INDICES];
     bool index_changed[META_INDICES];
+    uint64_t *later;      /* [later_n] pages that are free from the next transaction on */
+    uint64_t later_n, later_room;
 };
 
 /* As the meta says; the zones' entries are read, their maps when they are needed. */
@@ -43,13 +53,17 @@ int space_make(struct space *space, const struct pager *pager, uint64_t txn);
 void space_drop(struct space *space);
 
 /* Before the first change of a transaction. */
-void space_begin(struct space *space, uint64_t txn, uint64_t release, uint64_t durable_txn);
+void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn);
 
 /* One run of 1..pages_n pages; of at least `least` (1..SPACE_RUN_SURE). */
 #define SPACE_RUN_SURE 64u
 int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n);
-/* born_now: this transaction took them. */
-int space_free(struct space *space, uint64_t page, uint64_t pages_n, bool born_now);
+enum space_freed {
+    SPACE_OWN,    /* this transaction took them */
+    SPACE_HEADED, /* a page with a head */
+    SPACE_RUN     /* pages without */
+};
+int space_free(struct space *space, uint64_t page, uint64_t pages_n, enum space_freed how);
 
 /* Writes the maps and indices that changed, and says in the meta where they are.  Afterwards the space is that of the
  * meta.  Nothing may be taken or freed between this and space_begin. */

@@ -186,7 +186,7 @@ static int way_find(struct tree *tree, uint64_t hash, struct way *ret_way)
 /* What a changed node or bucket was before stays until nobody needs it. */
 static int page_leave(struct tree *tree, struct page_ref ref)
 {
-    return ref.page == 0 ? SHOAL_OK : space_free(tree->space, ref.page, 1, ref.txn == tree->txn);
+    return ref.page == 0 ? SHOAL_OK : space_free(tree->space, ref.page, 1, ref.txn == tree->txn ? SPACE_OWN : SPACE_HEADED);
 }
 
 static int node_change(struct tree *tree, struct tree_node *node)
@@ -239,12 +239,10 @@ void tree_follow(struct tree *tree, const struct page_meta *meta)
 
 /* -- Buckets ------------------------------------------------------------------------------------- */
 
-static int bucket_load(struct tree *tree, struct tree_child child, uint64_t hash, struct bucket *ret_bucket)
+int tree_bad_record(const struct tree *tree)
 {
-    int rc = bucket_read(tree->pager, child.ref, child.depth, hash, ret_bucket);
-    if (rc == SHOAL_OK && !bucket_check(ret_bucket))
-        rc = page_bad(tree->pager, child.ref.page, "an impossible record");
-    return rc;
+    return error_set(SHOAL_ECORRUPT, "%s: a record in a bucket that is changed is not what its checksum says",
+                     tree->pager->name);
 }
 
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket)
@@ -256,7 +254,7 @@ int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket
     struct tree_child child = leaf_of(&way)->child[node_entry(leaf_of(&way)->depth, hash)];
     *ret_bucket = child.bucket;
     if (child.bucket == NULL && child.ref.page != 0) {
-        rc = bucket_load(tree, child, hash, tree->scratch);
+        rc = bucket_read(tree->pager, child.ref, child.depth, hash, tree->scratch);
         *ret_bucket = tree->scratch;
     }
     return rc;
@@ -274,7 +272,7 @@ static int child_change(struct tree *tree, struct tree_node *leaf, uint32_t entr
     int rc = SHOAL_OK;
     if (child.ref.page == 0)
         bucket_make(child.bucket, hash_prefix(hash, child.depth), child.depth);
-    else if ((rc = bucket_load(tree, child, hash, child.bucket)) == SHOAL_OK)
+    else if ((rc = bucket_read(tree->pager, child.ref, child.depth, hash, child.bucket)) == SHOAL_OK)
         rc = page_leave(tree, child.ref);
     if (rc != SHOAL_OK) {
         free(child.bucket);
@@ -370,8 +368,11 @@ static int bucket_divide(struct tree *tree, struct tree_node *leaf, uint32_t ent
     tree->changed_n++;
     for (uint32_t i = 0; i < old.head.used_n; i++) {
         struct bucket_item item;
-        if (bucket_item(&old, i, &item))
-            (void)bucket_add((tree_item_hash(tree->seed, &item) & bit) != 0 ? high : low, &item);
+        uint64_t hash = bucket_item(&old, i, &item) ? tree_item_hash(tree->seed, &item) : 0;
+        if (hash == 0 || bucket_add((hash & bit) != 0 ? high : low, hash, &item) != BUCKET_ADDED) {
+            bucket_release(tree, high);
+            return tree_bad_record(tree);
+        }
     }
     child.depth = (uint8_t)depth;
     child_set(leaf, node_entry(leaf->depth, low->head.prefix), child);
@@ -438,7 +439,7 @@ static int child_bytes(struct tree *tree, struct tree_node *leaf, uint32_t entry
     int rc = SHOAL_OK;
     *ret_bytes = child.bucket != NULL ? child.bucket->head.used_bytes : 0;
     if (child.bucket == NULL && child.ref.page != 0) {
-        rc = bucket_load(tree, child, entry_hash(leaf, entry), tree->scratch);
+        rc = bucket_read(tree->pager, child.ref, child.depth, entry_hash(leaf, entry), tree->scratch);
         *ret_bytes = tree->scratch->head.used_bytes;
     }
     return rc;
@@ -469,8 +470,8 @@ static int buckets_join(struct tree *tree, struct tree_node *leaf, uint32_t low_
     child.bucket = low;
     for (uint32_t i = 0; high != NULL && i < high->head.used_n; i++) {
         struct bucket_item item;
-        if (bucket_item(high, i, &item))
-            (void)bucket_add(low, &item);
+        if (!bucket_item(high, i, &item) || bucket_add(low, tree_item_hash(tree->seed, &item), &item) != BUCKET_ADDED)
+            return tree_bad_record(tree);
     }
     bucket_release(tree, high);
     if (low != NULL) {
@@ -643,7 +644,7 @@ int tree_write_buckets(struct tree *tree)
     if (rc == SHOAL_OK)
         rc = batch_write(tree, batch);
     if (rc == SHOAL_OK && batch->pages_n > 0)
-        rc = space_free(tree->space, batch->page, batch->pages_n, true);
+        rc = space_free(tree->space, batch->page, batch->pages_n, SPACE_OWN);
     for (uint32_t i = 0; i < batch->n; i++) /* not written: something failed */
         bucket_release(tree, (struct bucket *)(uintptr_t)batch->outs[i].bytes);
     free(batch);

@@ -48,6 +48,9 @@ int tree_shrink(struct tree *tree, uint64_t hash);
 /* The hash of a record that lies in a bucket. */
 uint64_t tree_item_hash(uint64_t seed, const struct bucket_item *item);
 
+/* A record in a changed bucket is not what its checksum says. */
+int tree_bad_record(const struct tree *tree);
+
 /* Writes the changed buckets, which need memory no longer. */
 int tree_write_buckets(struct tree *tree);
 /* Writes everything, and says in the meta where the root is. */

@@ -14,7 +14,6 @@
 #include "store/runs.h"
 
 #define ROUNDS_MAX 64
-#define RECORDS_MAX (PAGE_BODY_BYTES / (4 + sizeof(struct bucket_record)))
 
 struct store_walk {
     struct store *store;
@@ -22,7 +21,7 @@ struct store_walk {
     bool over;
     struct reader_root root;  /* that the bucket is of */
     struct bucket bucket;
-    struct { uint64_t hash; uint32_t i; } order[RECORDS_MAX]; /* of its records, from the cursor on */
+    struct { uint64_t hash; uint32_t i; } order[BUCKET_RECORDS_MAX]; /* of its records, from the cursor on */
     uint32_t n, next;
     struct bucket_item item;  /* the last one that was returned */
     uint8_t *space;           /* for its key and value, where they are large */
@@ -57,11 +56,10 @@ static int take_records(struct store_walk *walk)
 {
     const struct bucket *bucket = &walk->bucket;
     walk->n = walk->next = 0;
-    if (bucket->head.used_n > 0 && !bucket_check(bucket))
-        return page_bad(&walk->store->pager, bucket->head.page, "an impossible record");
     for (uint32_t i = 0; i < bucket->head.used_n; i++) {
         struct bucket_item item;
-        (void)bucket_item(bucket, i, &item); /* bucket_check saw that it is one */
+        if (!bucket_item(bucket, i, &item))
+            return page_bad(&walk->store->pager, bucket->head.page, "a record is not what its checksum says");
         uint64_t hash = tree_item_hash(walk->store->seed, &item);
         if (hash_prefix(hash, bucket->head.depth) != bucket->head.prefix)
             return page_bad(&walk->store->pager, bucket->head.page, "a record of another bucket");
@@ -140,7 +138,7 @@ static int large_record(struct store_walk *walk, struct store_record *io_record)
 
 static int record_at(struct store_walk *walk, uint32_t i, struct store_record *ret_record)
 {
-    (void)bucket_item(&walk->bucket, i, &walk->item); /* bucket_check saw that it is one */
+    (void)bucket_item(&walk->bucket, i, &walk->item); /* as take_records saw it */
     const struct bucket_item *item = &walk->item;
     *ret_record = (struct store_record){
         .key = item->key, .key_bytes = item->key_bytes, .value = item->value, .value_bytes = item->value_bytes,
