@@ -246,17 +246,19 @@ static int meta_put(struct store *store, struct page_meta *meta, uint64_t *ret_w
                      BOARD_PLACE(*ret_word));
 }
 
+/* Durable first: a flushed root that is not known to be durable would have what it leads to written over, and count
+ * again after a death of the machine. */
 static void root_set(struct store *store, const struct page_meta *meta, uint64_t word, bool durable)
 {
     struct board_page *page = store->board.page;
-    store->meta = *meta;
-    store->root = word;
-    tree_follow(&store->tree, meta);
-    store_release_u64(&page->root, word); /* [store-root] */
     if (durable) {
         store->durable = word;
         store_release_u64(&page->durable, word); /* [store-root] */
     }
+    store->meta = *meta;
+    store->root = word;
+    store_release_u64(&page->root, word); /* [store-root] */
+    tree_follow(&store->tree, meta);
     store->changed = false;
 }
 

@@ -15,6 +15,35 @@
 
 #include "lib/child.h"
 #include "lib/random.h"
+#include "store/file.h"
+
+/* -- Death at a call on the files --------------------------------------------------------------------------- */
+
+static int calls_left; /* 0: none is the last */
+
+static void maybe_die(void)
+{
+    if (calls_left > 0 && --calls_left == 0)
+        (void)kill(getpid(), SIGKILL);
+}
+
+int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
+{
+    int why = __real_file_write(file, parts, parts_n, at);
+    maybe_die();
+    return why;
+}
+
+int __real_file_flush(int file);
+int __wrap_file_flush(int file);
+int __wrap_file_flush(int file)
+{
+    int why = __real_file_flush(file);
+    maybe_die();
+    return why;
+}
 
 /* -- Groups: keys that each transaction gives one number, and a value that the number makes ----------------- */
 
@@ -187,6 +216,47 @@ static void transactions_are_whole_whoever_dies(void **state)
     assert_store_sound(store);
 }
 
+/* Dead behind each write and flush of a transaction: it was, or it never was, and what comes behind it is sound. */
+static void every_call_may_be_the_last(void **state)
+{
+    struct frame *frame = *state;
+    struct shared *shared = child_memory(sizeof *shared);
+    struct store *store = frame_open(frame);
+    uint64_t number = 1;
+    for (int durable = 0; durable < 2; durable++) {
+        bool finished = false;
+        for (int calls = 1; !finished; calls++) {
+            pid_t pid = child_start();
+            if (pid == 0) {
+                int rc = store_lock(store, 1000);
+                calls_left = calls;
+                if (rc == 0)
+                    rc = group_put(store, 0, number);
+                if (rc == 0)
+                    rc = durable ? store_commit(store) : store_publish(store);
+                if (rc == 0)
+                    atomic_store(&shared->published[0], number);
+                _exit(rc == 0 ? 0 : 1);
+            }
+            int status;
+            assert_int_equal(waitpid(pid, &status, 0), pid);
+            finished = WIFEXITED(status);
+            assert_true(finished ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL);
+            assert_true(calls < 100);
+            assert_int_equal(store_lock(store, 1000), 0);
+            uint64_t found = group_number(store, 0);
+            assert_true(finished ? found == number : found == number || found == number - 1);
+            number = found + 1;
+            assert_int_equal(group_put(store, 1, number), 0);
+            assert_int_equal(store_publish(store), 0);
+            assert_int_equal(group_number(store, 0), found);
+            store_unlock(store);
+            assert_store_sound(store);
+        }
+        assert_true(number > 1);
+    }
+}
+
 /* Who stops with the lock in his hand keeps writers out, by name, and nobody else. */
 static void a_stopped_holder_is_named(void **state)
 {
@@ -318,6 +388,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FRAME_TEST(transactions_are_whole_whoever_dies),
+        FRAME_TEST(every_call_may_be_the_last),
         FRAME_TEST(a_stopped_holder_is_named),
         FRAME_TEST(a_forked_child_goes_on),
         FRAME_TEST(a_childs_life_holds_no_lock),
