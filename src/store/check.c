@@ -93,18 +93,18 @@ static void check_space(struct checking *c)
 
 /* -- Records ------------------------------------------------------------------------------------- */
 
-static int read_large(struct checking *c, const struct bucket_item *item, const struct bucket_large *large)
+static int check_large(struct checking *c, const struct bucket_item *item, const struct bucket_large *large)
 {
-    bool with_key = (item->flags & RECORD_LARGE_KEY) != 0;
-    uint8_t *bytes = malloc(large->value_bytes + item->key_bytes + 1);
-    if (bytes == NULL)
-        return error_os("%s: a value of %" PRIu64 " bytes", c->store->name, large->value_bytes);
-    int rc = runs_read_value(&c->store->pager, large, bytes);
-    if (rc == SHOAL_OK && with_key)
-        rc = runs_read_key(&c->store->pager, large, item->key_bytes, bytes);
-    if (rc == SHOAL_OK && with_key && store_hash(c->store, bytes, item->key_bytes) != large->hash)
+    int rc = runs_check_value(&c->store->pager, large);
+    if (rc != SHOAL_OK || (item->flags & RECORD_LARGE_KEY) == 0)
+        return rc;
+    uint8_t *key = malloc(item->key_bytes);
+    if (key == NULL)
+        return error_os("%s: a key of %u bytes", c->store->name, item->key_bytes);
+    rc = runs_read_key(&c->store->pager, large, item->key_bytes, key);
+    if (rc == SHOAL_OK && store_hash(c->store, key, item->key_bytes) != large->hash)
         rc = page_bad(&c->store->pager, large->key.page, "a key with another hash");
-    free(bytes);
+    free(key);
     return rc;
 }
 
@@ -116,7 +116,7 @@ static void check_item(struct checking *c, const struct bucket *bucket, const st
     if ((item->flags & RECORD_LARGE) != 0 && bucket_item_large(item, &large)) {
         value_bytes = large.value_bytes;
         if (runs_each(&c->store->pager, &large, (item->flags & RECORD_LARGE_KEY) != 0, mark, c) != SHOAL_OK ||
-            read_large(c, item, &large) != SHOAL_OK)
+            check_large(c, item, &large) != SHOAL_OK)
             fault_said(c, page);
     }
     if (hash_prefix(hash, bucket->head.depth) != bucket->head.prefix)

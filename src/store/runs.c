@@ -15,6 +15,8 @@
 #define RUN_LEAST 16u /* pages; a value in shorter ones costs a call for each */
 #define SUM_AT_ONCE ((uint64_t)1 << 18) /* read and summed while it is in the cache */
 
+#define SCRATCH_BYTES (4 * PAGE_BYTES)
+
 static_assert(RUN_LEAST <= SPACE_RUN_SURE, "a new zone has one");
 
 static uint64_t pages_of(uint64_t bytes) { return bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0); }
@@ -163,22 +165,24 @@ int runs_write(struct space *space, const void *key, uint32_t key_bytes, bool wi
 
 struct reading {
     const struct pager *pager;
-    uint8_t *to;
+    uint8_t *to; /* NULL: only summed */
 };
 
 /* Summed while it comes in: a second way through 63 MiB would come from memory. */
 static int run_read(void *arg, const struct page_run *run, uint64_t at)
 {
     const struct reading *reading = arg;
+    uint8_t scratch[SCRATCH_BYTES];
+    uint64_t most = reading->to != NULL ? SUM_AT_ONCE : sizeof scratch;
     XXH3_state_t state;
     (void)XXH3_64bits_reset(&state);
-    uint8_t *to = reading->to + at;
     for (uint64_t done = 0; done < run->bytes;) {
-        uint64_t n = run->bytes - done < SUM_AT_ONCE ? run->bytes - done : SUM_AT_ONCE;
-        int rc = pager_read(reading->pager, run->page + done / PAGE_BYTES, n, to + done);
+        uint64_t n = run->bytes - done < most ? run->bytes - done : most;
+        uint8_t *to = reading->to != NULL ? reading->to + at + done : scratch;
+        int rc = pager_read(reading->pager, run->page + done / PAGE_BYTES, n, to);
         if (rc != SHOAL_OK)
             return rc;
-        (void)XXH3_64bits_update(&state, to + done, n);
+        (void)XXH3_64bits_update(&state, to, n);
         done += n;
     }
     if (XXH3_64bits_digest(&state) != run->sum)
@@ -190,6 +194,12 @@ static int run_read(void *arg, const struct page_run *run, uint64_t at)
 int runs_read_value(const struct pager *pager, const struct bucket_large *large, void *ret_value)
 {
     struct reading reading = { pager, ret_value };
+    return value_each(pager, large, run_read, NULL, &reading);
+}
+
+int runs_check_value(const struct pager *pager, const struct bucket_large *large)
+{
+    struct reading reading = { pager, NULL };
     return value_each(pager, large, run_read, NULL, &reading);
 }
 

@@ -16,6 +16,7 @@ int runs_free(struct space *space, const struct bucket_large *large, bool with_k
 
 /* SHOAL_ECORRUPT where the sums do not match; the buffer then holds anything. */
 int runs_read_value(const struct pager *pager, const struct bucket_large *large, void *ret_value);
+int runs_check_value(const struct pager *pager, const struct bucket_large *large); /* its sums alone */
 int runs_read_key(const struct pager *pager, const struct bucket_large *large, uint32_t key_bytes, void *ret_key);
 
 /* Each stretch of pages that the record lies in, its lists too. */

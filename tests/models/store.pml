@@ -113,11 +113,7 @@ inline recover()
     assert(mem[best].txn >= acked);
     root = WORD(mem[best].txn, best);
     durable = root;
-#ifdef BROKEN_NO_JUMP
-    started = mem[best].txn;
-#else
     started = newest + JUMP;
-#endif
     root_is_whole(root);
     ready = 1
 }
