@@ -110,7 +110,7 @@ with() { # COMPILER SUFFIX
     if [ -n "$quick" ]; then
         job "$1" address,undefined "build-asan$2" "" unit threads
     else
-        job "$1" address,undefined "build-asan$2" "" unit threads heap cases fuzz cli examples
+        job "$1" address,undefined "build-asan$2" "" unit threads heap cases store images fuzz cli examples
     fi
     before=$failed
     job "$1" thread "build-tsan$2" forks unit threads

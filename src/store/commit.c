@@ -76,24 +76,34 @@ static int root_settle(struct store *store)
     return rc;
 }
 
-/* Nobody has filled the board in this life of the machine, or its file was lost. */
+/* Nobody has filled the board in this life of the machine, or its file was lost.  Who made the store may have died
+ * before its name was on disk. */
 static int board_fill(struct store *store)
 {
     struct board_page *page = store->board.page;
     struct meta_choice choice;
+    bool lost = false;
     int rc = meta_choose(store, &choice);
     if (rc != SHOAL_OK)
         return rc;
     store_seq_u64(&page->ready, 0); /* [store-root] */
     store_relaxed_u32(&page->refused, 0);
-    rc = root_adopt(store, &choice);
-    if (rc != SHOAL_OK)
-        return rc;
+    rc = names_flush(store, &lost);
+    if (rc != SHOAL_OK && !lost)
+        return rc; /* another time */
+    if (lost)
+        store_seq_u32(&page->refused, 1); /* [store-root] */
+    else
+        rc = root_adopt(store, &choice);
+    if (rc != SHOAL_OK) { /* a flush failed: there to be read, for everybody in this life */
+        store_relaxed_u64(&page->root, choice.root);
+        store_relaxed_u64(&page->durable, choice.durable);
+    }
     store_relaxed_u64(&page->started, choice.newest_txn + TXN_JUMP);
     store_relaxed_u64(&page->horizon, 0);
     store->seen_started = choice.newest_txn + TXN_JUMP;
     store_release_u64(&page->ready, meta_ready(store)); /* [store-root] */
-    return SHOAL_OK;
+    return rc;
 }
 
 static void writer_drop(struct store *store)

@@ -19,6 +19,7 @@
 
 struct store {
     char *name;    /* of the file of pages, for texts */
+    char *parent;  /* of the directory */
     int dir, file;
     bool writable;
     struct pager pager;
@@ -65,6 +66,12 @@ int meta_write(const struct store *store, struct page_meta *meta, uint64_t root,
 
 /* Writes a store without records to the file; file and pager are open, id, boot and seed known. */
 int meta_make_store(struct store *store);
+
+/* -- Names (store.c) ------------------------------------------------------------------------------ */
+
+/* That of the pages, and that of the directory that holds them, are on disk.  *ret_lost: they may never be, in this life
+ * of the machine. */
+int names_flush(struct store *store, bool *ret_lost);
 
 /* -- Transactions (commit.c) --------------------------------------------------------------------- */
 

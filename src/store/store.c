@@ -22,6 +22,25 @@ static int os_failed(const char *name, const char *what, int why)
     return SHOAL_ESTORE;
 }
 
+/* -- Names ---------------------------------------------------------------------------------------- */
+
+/* A parent that one may not read (EACCES) is not where one made a directory. */
+int names_flush(struct store *store, bool *ret_lost)
+{
+    int parent, why = file_open_directory(store->parent, false, &parent);
+    *ret_lost = false;
+    if (why != 0 && why != EACCES)
+        return os_failed(store->name, "open its directory's parent", why);
+    bool there = why == 0;
+    why = file_flush_directory(store->dir);
+    if (why == 0 && there)
+        why = file_flush_directory(parent);
+    if (there)
+        file_close(parent);
+    *ret_lost = why != 0;
+    return why == 0 ? SHOAL_OK : os_failed(store->name, "flush its directory", why);
+}
+
 /* -- Make ---------------------------------------------------------------------------------------- */
 
 /* A draft gets its name when it is whole and on disk.  The store's lock is held, so a draft that is there is a dead
@@ -41,9 +60,8 @@ static int make_pages(struct store *store)
     why = file_flush(store->file);
     if (why == 0)
         why = file_rename(store->dir, DRAFT_NAME, PAGES_NAME);
-    if (why == 0)
-        why = file_flush_directory(store->dir);
-    return why == 0 ? SHOAL_OK : os_failed(store->name, "make", why);
+    bool lost;
+    return why == 0 ? names_flush(store, &lost) : os_failed(store->name, "make", why);
 }
 
 static int make_or_open(struct store *store)
@@ -97,13 +115,32 @@ static int know(struct store *store)
     return SHOAL_OK;
 }
 
-static char *pages_name(const char *directory)
+static char *path_in(const char *directory, const char *last)
 {
-    size_t n = strlen(directory) + sizeof "/" PAGES_NAME;
-    char *name = malloc(n);
-    if (name != NULL)
-        (void)snprintf(name, n, "%s/%s", directory, PAGES_NAME);
-    return name;
+    size_t n = strlen(directory) + strlen(last) + 2;
+    char *path = malloc(n);
+    if (path != NULL)
+        (void)snprintf(path, n, "%s/%s", directory, last);
+    return path;
+}
+
+/* NULL: no memory. */
+static struct store *store_alloc(const char *directory, bool writable)
+{
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL)
+        return NULL;
+    store->name = path_in(directory, PAGES_NAME);
+    store->parent = path_in(directory, "..");
+    store->pager.name = store->name;
+    store->dir = store->file = -1;
+    store->writable = writable;
+    if (store->name != NULL && store->parent != NULL)
+        return store;
+    free(store->name);
+    free(store->parent);
+    free(store);
+    return NULL;
 }
 
 int store_open(const char *directory, unsigned flags, struct store **ret_store)
@@ -111,18 +148,10 @@ int store_open(const char *directory, unsigned flags, struct store **ret_store)
     *ret_store = NULL;
     if ((flags & ~(unsigned)(STORE_RDONLY | STORE_CREATE)) != 0 || flags == (STORE_RDONLY | STORE_CREATE))
         return error_set(SHOAL_EINVAL, "%s: flags %#x", directory, flags);
-    struct store *store = calloc(1, sizeof *store);
-    char *name = pages_name(directory);
-    if (store == NULL || name == NULL) {
-        free(store);
-        free(name);
+    struct store *store = store_alloc(directory, (flags & STORE_RDONLY) == 0);
+    if (store == NULL)
         return error_os("%s: memory for a store", directory);
-    }
-    store->name = name;
-    store->pager.name = name;
-    store->dir = store->file = -1;
-    store->writable = (flags & STORE_RDONLY) == 0;
-    int rc = file_boot(store->boot) == 0 ? SHOAL_OK : os_failed(name, "the machine's boot id", EIO);
+    int rc = file_boot(store->boot) == 0 ? SHOAL_OK : os_failed(store->name, "the machine's boot id", EIO);
     if (rc == SHOAL_OK)
         rc = open_files(store, directory, flags);
     if (rc == SHOAL_OK)
@@ -148,6 +177,7 @@ void store_close(struct store *store)
     file_close(store->file);
     file_close(store->dir);
     free(store->name);
+    free(store->parent);
     free(store);
 }
 

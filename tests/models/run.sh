@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, tier; none = all but tier
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, store, tier; none = all but the last two
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,8 +17,8 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models="slot read count reap span wait" # tier comes with the store: until then by its name, or by --long
-[ $long = yes ] && models="$models tier"
+models="slot read count reap span wait" # store and tier take minutes: by their names, or by --long
+[ $long = yes ] && models="$models store tier"
 models=${*:-$models}
 
 for tool in spin "$cc"; do
@@ -101,6 +101,7 @@ passes reap  safety   1800  -DUSERS=3
 passes span  safety   1800
 passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
+passes store safety   1800  -DNO_READER -DTRANSACTIONS=3
 passes tier  safety   1800  -DTWO_KEYS
 passes tier  safety   1800  -DDEATHS=1
 passes tier  safety   1800  -DCOPIERS=2 -DW1=PUT -DW2=DEL
@@ -178,6 +179,18 @@ fails  wait  safety   -DBROKEN_SEQ_BEFORE_CLEAR -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_CLEAR_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
+fails  store safety   -DBROKEN_TRUSTS_UNFLUSHED -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_HELD_IS_FREE -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_NEW_FOR_EVER -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_AT_ONCE -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_NO_TAKE_OVER -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_TAKE_OVER_WITHOUT_FLUSH -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_NO_FIRST_FLUSH -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_OVER_DURABLE -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_OVER_ROOT -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_ROOT_FIRST -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_ROOT_BEFORE_DURABLE -DNO_READER -DTRANSACTIONS=3
+fails  store safety   -DBROKEN_ACK_EARLY -DNO_READER -DTRANSACTIONS=3
 fails  tier  safety   -DBROKEN_CHECK_BEFORE_SCAN
 fails  tier  safety   -DBROKEN_CLEAN_BEFORE_PUBLISH
 fails  tier  safety   -DBROKEN_COMMIT_TO_LIVE

@@ -8,7 +8,8 @@
  *   (disk): any page may be written back at any time, torn in between; a flush writes all.
  *   The HOLDER changes, publishes, commits, for ever; when it dies another one takes the lock.  A READER goes from the
  *   root word to a page.  A page's identity is its number and its transaction; a ghost tells apart what happens to have
- *   the same.
+ *   the same.  (That no number is used twice, after deaths of holders and machine, is more than S1 to S3 need: it makes
+ *   lost and stale writes known.)
  *
  *   publish   pages; meta; root word
  *   commit    pages; flush; meta, marked as flushed; flush; durable word; root word
@@ -228,13 +229,8 @@ again:
             ghost++;
             who = ghost;
             meta_copy(mine, mem[PLACE(root)]);
-#ifdef BROKEN_NUMBER_AGAIN
-            mine.txn = TXN(root) + 1;
-            if :: mine.txn > started -> started = mine.txn :: else fi;
-#else
             mine.txn = started + 1;
             started = mine.txn;
-#endif
             settle_uses();
             if :: commit = 0 :: commit = 1 fi;
         }
