@@ -537,12 +537,13 @@ int space_write(struct space *space, struct page_meta *io_meta)
     io_meta->zones_n = space->zones_n;
     io_meta->pages_end = space->pages_end;
     io_meta->free_n = io_meta->held_n = 0;
+    uint64_t in_file_n = zone_of(space->pages_end - 1) + 1; /* zones; those behind are without maps */
     for (uint64_t i = 0; i < space->zones_n; i++) {
         space->zone[i].changed = false;
         io_meta->held_n += space->zone[i].entry.held_n;
-        io_meta->free_n += space->zone[i].entry.free_n;
+        io_meta->free_n += i < in_file_n ? space->zone[i].entry.free_n : 0;
     }
-    io_meta->free_n -= space->zones_n * ZONE_PAGES - space->pages_end;
+    io_meta->free_n -= zone_start(in_file_n) - space->pages_end;
     memcpy(io_meta->index, space->index, sizeof io_meta->index);
     memset(space->index_changed, 0, sizeof space->index_changed);
     return SHOAL_OK;

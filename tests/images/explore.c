@@ -19,7 +19,6 @@
 #define NESTED_DEATHS 8u    /* what is left pending by a death is more often looked at */
 #define BOOT_LATER 1000u    /* another life of the machine than any in which a log was written */
 #define SECONDS_MAX 60u     /* for one image */
-#define WEIGHT_MAIN 12u     /* of images that stand for many others, against the rest */
 #define FAILURES_EACH 3u    /* of one log, then it is left */
 #define SEEN_FIRST ((uint64_t)1 << 16)
 
@@ -171,19 +170,34 @@ static void judge_one(const struct explore_log *log, const struct explore_asked 
 /* Whole, of the process; and of the machine, with all and with nothing. */
 static bool is_main(uint64_t variant, uint64_t deaths) { return variant == 0 || variant - deaths < 2; }
 
-/* How much there is to choose from. */
-static uint64_t weigh(const struct explore_log *log, struct disk *disk)
+struct tally {
+    uint64_t main, other;
+};
+
+/* How many there are to choose from. */
+static struct tally count(const struct explore_log *log, struct disk *disk)
 {
-    uint64_t weight = 0;
+    struct tally tally = { 0, 0 };
     disk_copy(log->begin, disk);
     for (uint32_t i = 0; i <= log->log->n; i++) {
         if (i > 0)
             disk_advance(disk, log->log, i - 1);
         const struct crash_point point = { log->log, i, disk, 0 };
-        if (i >= log->first_point)
-            weight += crash_deaths_n(&point) + crash_losses_n(&point) + 3 * (WEIGHT_MAIN - 1);
+        const uint64_t deaths = crash_deaths_n(&point), losses = crash_losses_n(&point);
+        const uint64_t mains = (deaths > 0) + (losses > 1 ? 2u : 1u);
+        if (i < log->first_point)
+            continue;
+        tally.main += mains;
+        tally.other += deaths + losses - mains;
     }
-    return weight;
+    return tally;
+}
+
+/* One half of those that are wanted are main ones. */
+static bool is_chosen(const struct explore_asked *asked, struct tally tally, bool is_main, uint64_t *io_chance)
+{
+    const uint64_t all = is_main ? tally.main : tally.other, wanted = asked->images / 2 + 1;
+    return wanted >= all || random_next(io_chance) % all < wanted;
 }
 
 static bool is_only(const char *only, uint32_t point, uint64_t variant)
@@ -196,7 +210,7 @@ static bool is_only(const char *only, uint32_t point, uint64_t variant)
 static void explore_at(const struct explore_log *log, const struct explore_asked *asked, uint32_t depth)
 {
     struct level *level = &levels[depth];
-    const uint64_t weight = weigh(log, &level->disk);
+    const struct tally tally = count(log, &level->disk);
     const uint64_t failures = wrong_n();
     level->chance = random_mix(asked->seed ^ hash_bytes(log->id, strlen(log->id), 0));
     disk_copy(log->begin, &level->disk);
@@ -209,11 +223,9 @@ static void explore_at(const struct explore_log *log, const struct explore_asked
         for (uint64_t variant = log->only_losses ? deaths : 0; variant < all; variant++) {
             if (wrong_n() - failures >= FAILURES_EACH)
                 return;
-            const uint64_t share = is_main(variant, deaths) ? WEIGHT_MAIN : 1;
-            if (asked->only != NULL ? !is_only(asked->only, i, variant) :
-                asked->images < weight && random_next(&level->chance) % weight >= share * asked->images)
-                continue;
-            judge_one(log, asked, &point, variant, depth);
+            if (asked->only != NULL ? is_only(asked->only, i, variant) :
+                                      is_chosen(asked, tally, is_main(variant, deaths), &level->chance))
+                judge_one(log, asked, &point, variant, depth);
         }
     }
 }

@@ -104,7 +104,7 @@ static void all_short(const struct asked *asked)
     for (uint32_t i = 0; i < n && !is_enough(); i++) {
         const uint64_t left = asked->calls > faults_counts.calls ? asked->calls - faults_counts.calls : 0;
         workload_short(i, &workload);
-        if (workload.steps_n <= 1 || asked->is_long)
+        if (asked->is_long || workload.steps_n == 0 || (workload.steps_n == 1 && workload.base == BASE_FILLED))
             calls_of(&workload, asked, FAULTS_ALL);
         else
             calls_of(&workload, asked, left / (n - i) + 1);

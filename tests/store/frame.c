@@ -211,6 +211,9 @@ void assert_store_sound(struct store *store)
     if (rc != 0)
         fail_msg("check: %d, %s", rc, shoal_error_text());
     assert_int_equal(faults_n, 0);
+    struct store_stat stat;
+    assert_int_equal(store_stat(store, &stat), 0);
+    assert_true(stat.free_n < stat.pages_n && stat.held_n < stat.pages_n && stat.free_n + stat.held_n < stat.pages_n);
 }
 
 void assert_contents(struct store *store, const struct contents *contents)
