@@ -25,7 +25,7 @@
  *  [store-bell]     release: rung behind the unlocking.  acquire: loaded before the lock is tried, then slept on.
  *
  * All of it counts only while `ready` is what this life of the machine and this store make it; else the holder of byte 0
- * chooses a meta anew and fills the page (recover.c).  Nothing here is needed to open the store again.
+ * chooses a meta anew and fills the page (commit.c).  Nothing here is needed to open the store again.
  */
 #ifndef SHOAL_STORE_BOARD_H
 #define SHOAL_STORE_BOARD_H

@@ -169,11 +169,12 @@ int file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t
     return why;
 }
 
-int file_flush(int file)
+/* One call of these, again after a signal. */
+static int finished(int call(int file, uint64_t bytes), int file, uint64_t bytes)
 {
     int keep = errno, result;
     do
-        result = fdatasync(file);
+        result = call(file, bytes);
     while (result != 0 && errno == EINTR);
     if (result != 0)
         return failed(keep);
@@ -181,31 +182,13 @@ int file_flush(int file)
     return 0;
 }
 
-int file_flush_directory(int dir)
-{
-    int keep = errno, result;
-    do
-        result = fsync(dir);
-    while (result != 0 && errno == EINTR);
-    if (result != 0)
-        return failed(keep);
-    errno = keep;
-    return 0;
-}
+static int flush_data(int file, uint64_t unused) { return (void)unused, fdatasync(file); }
+static int flush_names(int dir, uint64_t unused) { return (void)unused, fsync(dir); }
+static int resize(int file, uint64_t bytes) { return ftruncate(file, (off_t)bytes); }
 
-int file_resize(int file, uint64_t bytes)
-{
-    int keep = errno, result;
-    if (bytes > INT64_MAX)
-        return EFBIG;
-    do
-        result = ftruncate(file, (off_t)bytes);
-    while (result != 0 && errno == EINTR);
-    if (result != 0)
-        return failed(keep);
-    errno = keep;
-    return 0;
-}
+int file_flush(int file) { return finished(flush_data, file, 0); }
+int file_flush_directory(int dir) { return finished(flush_names, dir, 0); }
+int file_resize(int file, uint64_t bytes) { return bytes > INT64_MAX ? EFBIG : finished(resize, file, bytes); }
 
 int file_size(int file, uint64_t *ret_bytes)
 {

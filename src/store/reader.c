@@ -7,7 +7,6 @@
  * has been written over, which needs another root: then again with that.  Runs have no heads: their sums tell, and for
  * certain the horizon, which is raised before any page that this root leads to is written over [store-horizon].
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <urcu/urcu-bp.h>
@@ -34,10 +33,10 @@ struct kept {
 
 /* -- What is kept -------------------------------------------------------------------------------- */
 
-int reader_open(struct reader *reader)
+static int kept_alloc(const struct store *store, struct kept **ret_kept)
 {
-    *reader = (struct reader){ .node = calloc(READER_PLACES, sizeof *reader->node) };
-    return reader->node != NULL ? SHOAL_OK : error_os("a store: memory for nodes");
+    *ret_kept = malloc(sizeof **ret_kept);
+    return *ret_kept != NULL ? SHOAL_OK : error_os("%s: memory for a page", store->name);
 }
 
 static void list_free(struct kept *kept)
@@ -51,9 +50,10 @@ static void list_free(struct kept *kept)
 
 void reader_close(struct reader *reader)
 {
-    for (uint32_t i = 0; reader->node != NULL && i < READER_PLACES; i++)
-        free(reader->node[i]);
-    free(reader->node);
+    struct kept **places = reader->places;
+    for (uint32_t i = 0; places != NULL && i < READER_PLACES; i++)
+        free(places[i]);
+    free(places);
     free(reader->meta);
     list_free(reader->left);
 }
@@ -80,10 +80,22 @@ static void keep(struct reader *reader, struct kept **place, struct kept *kept)
     }
 }
 
+/* Where a node is kept.  The places are made for the first one: many stores are opened for one lookup, or none. */
 static struct kept **place_of(struct reader *reader, struct page_ref ref)
 {
+    struct kept **places = urcu_bp_dereference(reader->places);
+    if (places == NULL) {
+        struct kept **made = calloc(READER_PLACES, sizeof *made);
+        if (made == NULL)
+            return NULL;
+        places = urcu_bp_cmpxchg_pointer(&reader->places, NULL, made);
+        if (places == NULL)
+            places = made;
+        else
+            free(made);
+    }
     uint64_t mixed = (ref.page ^ ref.page >> 14) * 0x9e3779b97f4a7c15u;
-    return &reader->node[mixed >> 32 & (READER_PLACES - 1)];
+    return &places[mixed >> 32 & (READER_PLACES - 1)];
 }
 
 /* -- Root ---------------------------------------------------------------------------------------- */
@@ -109,10 +121,11 @@ static int root_read(struct store *store, uint64_t word, struct reader_root *ret
     urcu_bp_read_unlock();
     if (same)
         return SHOAL_OK;
-    struct kept *read = malloc(sizeof *read);
-    if (read == NULL)
-        return error_os("%s: memory for a meta", store->name);
-    int rc = meta_read(store, BOARD_PLACE(word), &read->meta);
+    struct kept *read;
+    int rc = kept_alloc(store, &read);
+    if (rc != SHOAL_OK)
+        return rc;
+    rc = meta_read(store, BOARD_PLACE(word), &read->meta);
     if (rc == SHOAL_OK && read->meta.head.txn != BOARD_TXN(word))
         rc = page_bad(&store->pager, BOARD_PLACE(word), "the meta of another transaction");
     if (rc == SHOAL_OK && read->meta.head.level >= LEVELS_MAX)
@@ -164,6 +177,8 @@ bool reader_passed(struct store *store, const struct reader_root *root)
 static int node_step(struct store *store, unsigned level, struct node_child *io_child, uint64_t hash)
 {
     struct kept **place = place_of(&store->reader, io_child->ref);
+    if (place == NULL)
+        return error_os("%s: memory for nodes", store->name);
     urcu_bp_read_lock();
     const struct kept *kept = urcu_bp_dereference(*place);
     bool same = kept != NULL && kept->ref.page == io_child->ref.page && kept->ref.txn == io_child->ref.txn &&
@@ -174,10 +189,11 @@ static int node_step(struct store *store, unsigned level, struct node_child *io_
     urcu_bp_read_unlock();
     if (same)
         return SHOAL_OK;
-    struct kept *read = malloc(sizeof *read);
-    if (read == NULL)
-        return error_os("%s: memory for a node", store->name);
-    int rc = node_read(&store->pager, io_child->ref, level, io_child->depth, hash, &read->node);
+    struct kept *read;
+    int rc = kept_alloc(store, &read);
+    if (rc != SHOAL_OK)
+        return rc;
+    rc = node_read(&store->pager, io_child->ref, level, io_child->depth, hash, &read->node);
     if (rc != SHOAL_OK) {
         free(read);
         return rc;

@@ -17,12 +17,11 @@ struct kept; /* a page in memory */
 #define READER_PLACES 16384u /* 64 MiB at most; all nodes of 20 million records of 100 bytes */
 
 struct reader {
-    struct kept *meta;  /* RCU */
-    struct kept **node; /* RCU; [READER_PLACES], each node has one place */
-    struct kept *left;  /* replaced, still to be freed; a list, pushed and taken whole by atomic exchanges */
+    struct kept *meta;    /* RCU */
+    struct kept **places; /* RCU; [READER_PLACES], each node has one; NULL before the first is kept, then as it is */
+    struct kept *left;    /* replaced, still to be freed; a list, pushed and taken whole by atomic exchanges */
 };
 
-int reader_open(struct reader *reader);
 void reader_close(struct reader *reader); /* nobody reads any more */
 
 struct store;

@@ -156,8 +156,6 @@ int store_open(const char *directory, unsigned flags, struct store **ret_store)
         rc = open_files(store, directory, flags);
     if (rc == SHOAL_OK)
         rc = know(store);
-    if (rc == SHOAL_OK)
-        rc = reader_open(&store->reader);
     if (rc != SHOAL_OK)
         store_close(store);
     else

@@ -56,7 +56,8 @@ struct store_record {
 };
 
 /* The value goes to buf, which has room for `room` bytes; everything else of it to *ret_record, whose value points to buf and
- * whose key is the caller's.  SHOAL_MISSING, or SHOAL_SHORT where value_bytes > room (buf then is as it was). */
+ * whose key is the caller's.  SHOAL_MISSING, or SHOAL_SHORT where value_bytes > room (buf then is as it was); SHOAL_CHANGED
+ * where writers replaced the value faster than it can be read, and kept the lock from this reader besides. */
 int store_get(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
               struct store_record *ret_record);
 
@@ -82,7 +83,7 @@ void store_abort(struct store *store);
 
 /* By hash, upwards: whoever is in the store during the whole walk is returned exactly once.  A record is good until the
  * next call.  A value of more than STORE_WALK_VALUE bytes is left out (NULL): store_walk_value reads it to where it is
- * wanted; SHOAL_CHANGED: it has been replaced or deleted since. */
+ * wanted; SHOAL_CHANGED: it has been replaced or deleted since.  store_walk_next: SHOAL_CHANGED as for store_get. */
 #define STORE_WALK_VALUE ((uint64_t)1 << 20)
 struct store_walk;
 int store_walk_open(struct store *store, uint64_t from_hash, struct store_walk **ret_walk);

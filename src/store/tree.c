@@ -368,8 +368,9 @@ static int bucket_divide(struct tree *tree, struct tree_node *leaf, uint32_t ent
     tree->changed_n++;
     for (uint32_t i = 0; i < old.head.used_n; i++) {
         struct bucket_item item;
-        uint64_t hash = bucket_item(&old, i, &item) ? tree_item_hash(tree->seed, &item) : 0;
-        if (hash == 0 || bucket_add((hash & bit) != 0 ? high : low, hash, &item) != BUCKET_ADDED) {
+        bool whole = bucket_item(&old, i, &item);
+        uint64_t hash = whole ? tree_item_hash(tree->seed, &item) : 0;
+        if (!whole || bucket_add((hash & bit) != 0 ? high : low, hash, &item) != BUCKET_ADDED) {
             bucket_release(tree, high);
             return tree_bad_record(tree);
         }

@@ -78,6 +78,14 @@ static int group_put(struct store *store, uint32_t writer, uint64_t number)
     return 0;
 }
 
+static void group_publish(struct store *store, uint64_t number)
+{
+    assert_int_equal(store_lock(store, 5000), 0);
+    assert_int_equal(group_put(store, 0, number), 0);
+    assert_int_equal(store_publish(store), 0);
+    store_unlock(store);
+}
+
 /* The number that a value of the key says, if it is that number's value. */
 static bool group_value(uint32_t i, const uint8_t *value, uint64_t bytes, uint64_t *ret_number)
 {
@@ -264,10 +272,7 @@ static void a_stopped_holder_is_named(void **state)
     struct shared *shared = child_memory(sizeof *shared);
     struct store *store = frame_open(frame);
     char part[64];
-    assert_int_equal(store_lock(store, 1000), 0);
-    assert_int_equal(group_put(store, 0, 1), 0);
-    assert_int_equal(store_publish(store), 0);
-    store_unlock(store);
+    group_publish(store, 1);
     pid_t pid = child_start();
     if (pid == 0) {
         struct store *own;
@@ -300,10 +305,7 @@ static void a_forked_child_goes_on(void **state)
 {
     struct frame *frame = *state;
     struct store *store = frame_open(frame);
-    assert_int_equal(store_lock(store, 1000), 0);
-    assert_int_equal(group_put(store, 0, 1), 0);
-    assert_int_equal(store_publish(store), 0);
-    store_unlock(store);
+    group_publish(store, 1);
     pid_t pid = child_start();
     if (pid == 0) {
         int rc = store_lock(store, 5000);
@@ -317,12 +319,8 @@ static void a_forked_child_goes_on(void **state)
         }
         _exit(rc == 0 ? 0 : 1); /* with the lock */
     }
-    for (uint64_t number = 2; number < 50; number++) {
-        assert_int_equal(store_lock(store, 5000), 0);
-        assert_int_equal(group_put(store, 0, number), 0);
-        assert_int_equal(store_publish(store), 0);
-        store_unlock(store);
-    }
+    for (uint64_t number = 2; number < 50; number++)
+        group_publish(store, number);
     assert_exits(pid, "the child");
     assert_int_equal(store_lock(store, 1000), 0);
     assert_int_equal(group_number(store, 0), 49);
