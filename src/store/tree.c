@@ -693,11 +693,12 @@ static int nodes_write(struct tree *tree, struct tree_node *node)
 int tree_write(struct tree *tree, struct page_meta *io_meta)
 {
     int rc = tree_write_buckets(tree);
-    if (rc == SHOAL_OK && tree->root != NULL)
+    bool changed = tree->root != NULL && tree->root->changed; /* else it may be one that another holder has replaced */
+    if (rc == SHOAL_OK && changed)
         rc = nodes_write(tree, tree->root);
     if (rc != SHOAL_OK)
         return rc;
-    if (tree->root != NULL) {
+    if (changed) {
         tree->root_ref = tree->root->ref;
         tree->root_level = tree->root->level;
     }

@@ -265,6 +265,27 @@ static void every_call_may_be_the_last(void **state)
     }
 }
 
+/* Whoever commits, what others have published is what becomes durable. */
+static void a_commit_of_nothing_new_is_of_what_others_published(void **state)
+{
+    struct frame *frame = *state;
+    struct store *store = frame_open(frame), *other;
+    assert_int_equal(store_open(frame->path, 0, &other), 0);
+    for (uint64_t number = 1; number < 20; number += 2) {
+        group_publish(store, number);
+        group_publish(other, number + 1);
+        assert_int_equal(store_lock(store, 1000), 0);
+        assert_int_equal(store_commit(store), 0);
+        assert_int_equal(group_number(store, 0), number + 1);
+        store_unlock(store);
+        assert_int_equal(store_lock(other, 1000), 0);
+        assert_int_equal(group_number(other, 0), number + 1);
+        store_unlock(other);
+        assert_store_sound(other);
+    }
+    store_close(other);
+}
+
 /* Who stops with the lock in his hand keeps writers out, by name, and nobody else. */
 static void a_stopped_holder_is_named(void **state)
 {
@@ -387,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FRAME_TEST(transactions_are_whole_whoever_dies),
         FRAME_TEST(every_call_may_be_the_last),
+        FRAME_TEST(a_commit_of_nothing_new_is_of_what_others_published),
         FRAME_TEST(a_stopped_holder_is_named),
         FRAME_TEST(a_forked_child_goes_on),
         FRAME_TEST(a_childs_life_holds_no_lock),
