@@ -140,13 +140,16 @@ static int lock_call(int fd, int command, short type, uint64_t byte, short *ret_
     return result;
 }
 
-enum os_lock_answer os_lock(int fd, uint64_t byte)
+static enum os_lock_answer lock_set(int fd, short kind, uint64_t byte)
 {
     short type;
-    if (lock_call(fd, F_OFD_SETLK, F_WRLCK, byte, &type) == 0)
+    if (lock_call(fd, F_OFD_SETLK, kind, byte, &type) == 0)
         return OS_LOCK_TAKEN;
     return errno == EAGAIN || errno == EACCES ? OS_LOCK_BUSY : OS_LOCK_ERROR;
 }
+
+enum os_lock_answer os_lock(int fd, uint64_t byte) { return lock_set(fd, F_WRLCK, byte); }
+enum os_lock_answer os_lock_shared(int fd, uint64_t byte) { return lock_set(fd, F_RDLCK, byte); }
 
 /* May fail where the kernel is out of memory: it splits a range of neighbouring locks.  The byte then
  * stays locked until the description is closed, which only delays others. */

@@ -35,6 +35,7 @@ void os_close(int fd);
  * about its own threads asks on another one. */
 enum os_lock_answer { OS_LOCK_TAKEN, OS_LOCK_BUSY, OS_LOCK_ERROR };
 enum os_lock_answer os_lock(int fd, uint64_t byte); /* exclusive, never waits */
+enum os_lock_answer os_lock_shared(int fd, uint64_t byte); /* with others who share it; also from exclusive */
 void os_unlock(int fd, uint64_t byte);
 /* Does another description hold the byte exclusively?  An error means yes: a false "dead" corrupts, a
  * false "alive" only delays. */

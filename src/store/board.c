@@ -14,6 +14,7 @@
 
 #define LOCK_NAME "lock"
 #define LOCK_BYTE 0
+#define USER_BYTE 1
 #define ASK_AGAIN_NS 20000000
 #define NS_PER_MS 1000000
 
@@ -210,6 +211,50 @@ void board_unlock(struct board *board)
     (void)fetch_add_u32(&board->page->bell, 1); /* [store-bell] */
     os_futex_wake_all(&board->page->bell);
     (void)pthread_mutex_unlock(&board->mutex);
+}
+
+/* -- User ------------------------------------------------------------------------------------------ */
+
+static void say_user(struct board_page *page, uint64_t user, const char *name)
+{
+    char text[BOARD_NAME_BYTES] = "";
+    (void)snprintf(text, sizeof text, "%s", name);
+    for (size_t i = 0; i < BOARD_NAME_BYTES / 8; i++) {
+        uint64_t word;
+        memcpy(&word, text + 8 * i, sizeof word);
+        store_relaxed_u64(&page->user_name[i], word);
+    }
+    store_relaxed_u64(&page->user, user);
+}
+
+/* Others bind under the lock too, so that between asking and writing nobody comes. */
+int board_bind(struct board *board, uint64_t user, const char *name, int *ret_file)
+{
+    int file, why = file_open(board->dir, LOCK_NAME, true, &file);
+    if (why != 0)
+        return why;
+    if (load_relaxed_u64(&board->page->user) != user) {
+        enum os_lock_answer alone = os_lock(file, USER_BYTE);
+        why = alone == OS_LOCK_TAKEN ? 0 : alone == OS_LOCK_BUSY ? EBUSY : errno;
+        if (why == 0)
+            say_user(board->page, user, name);
+    }
+    if (why == 0 && os_lock_shared(file, USER_BYTE) != OS_LOCK_TAKEN)
+        why = EBUSY;
+    if (why != 0)
+        file_close(file);
+    else
+        *ret_file = file;
+    return why;
+}
+
+void board_user(const struct board *board, char ret_name[BOARD_NAME_BYTES + 1])
+{
+    for (size_t i = 0; i < BOARD_NAME_BYTES / 8; i++) {
+        uint64_t word = load_relaxed_u64(&board->page->user_name[i]); /* relaxed: for people */
+        memcpy(ret_name + 8 * i, &word, sizeof word);
+    }
+    ret_name[BOARD_NAME_BYTES] = '\0';
 }
 
 void board_holder(const struct board *board, char ret_text[BOARD_HOLDER_BYTES])

@@ -38,6 +38,7 @@
 #include "base/os.h"
 
 #define BOARD_BYTES 4096u
+#define BOARD_NAME_BYTES 64u
 
 struct board_page {
     shared_u64 ready;        /*   0  0: nobody has filled it in this life */
@@ -48,7 +49,9 @@ struct board_page {
     shared_u32 refused;      /*  40 */
     shared_u32 bell;         /*  44 */
     shared_u64 holder[4];    /*  48  for people: pid, then the first 24 bytes of its command */
-    uint8_t unused[BOARD_BYTES - 80];
+    shared_u64 user;         /*  80  whose store it is, while anybody has byte 1 locked; 0: nobody's yet */
+    shared_u64 user_name[BOARD_NAME_BYTES / 8]; /*  88  for people */
+    uint8_t unused[BOARD_BYTES - 88 - BOARD_NAME_BYTES];
 };
 static_assert(sizeof(struct board_page) == BOARD_BYTES, "a page");
 
@@ -70,6 +73,11 @@ void board_close(struct board *board);
 /* 0, ETIMEDOUT, or another errno value.  Makes the page where there is none. */
 int board_lock(struct board *board, int timeout_ms);
 void board_unlock(struct board *board);
+
+/* Under the lock: the store is `user`'s, as long as the descriptor, or one that a forked child got of it, is open.  0, EBUSY
+ * where it is another's, whose name stands in the page, or another errno value. */
+int board_bind(struct board *board, uint64_t user, const char *name, int *ret_file);
+void board_user(const struct board *board, char ret_name[BOARD_NAME_BYTES + 1]);
 
 /* "process 17 (gunicorn)": who holds byte 0, as far as it says so. */
 #define BOARD_HOLDER_BYTES 64

@@ -21,6 +21,7 @@ struct store {
     char *name;    /* of the file of pages, for texts */
     char *parent;  /* of the directory */
     int dir, file;
+    int bind_file; /* says whose the store is, as long as it is open; -1: nobody's */
     bool writable;
     struct pager pager;
     uint8_t id[STORE_ID_BYTES], boot[FILE_BOOT_BYTES];

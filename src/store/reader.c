@@ -15,14 +15,13 @@
 #include "store/find.h"
 #include "store/handle.h"
 
-#define LEFT_MAX 64u      /* freed together, because waiting for all readers takes time */
+#define LEFT_MAX 64ul     /* freed together, because waiting for all readers takes time */
 #define ROUNDS_FREE 8     /* lost to writers before the reader takes their lock */
 #define ROUNDS_MAX 64
 #define LOCK_MS 1000
 
 struct kept {
     struct kept *next; /* in reader->left */
-    uint64_t left_n;   /* how many are there from here on */
     uint64_t word;     /* meta: its root word */
     struct page_ref ref;
     union {
@@ -58,26 +57,30 @@ void reader_close(struct reader *reader)
     list_free(reader->left);
 }
 
-/* In the place of what was there.  Outside of a read-side section.  The list is taken by one exchange and put back
- * longer: who comes between begins a list of its own, and whoever puts back over it keeps both. */
+/* In the place of what was there, which is left: freed when nobody can be reading it. */
 static void keep(struct reader *reader, struct kept **place, struct kept *kept)
 {
-    struct kept *old = urcu_bp_xchg_pointer(place, kept);
+    struct kept *old = urcu_bp_xchg_pointer(place, kept), *list;
     if (old == NULL)
         return;
-    struct kept *list = uatomic_xchg(&reader->left, NULL);
-    old->next = list;
-    old->left_n = list == NULL ? 1 : list->left_n + 1;
-    if (old->left_n >= LEFT_MAX) {
-        urcu_bp_synchronize_rcu();
-        list_free(old);
+    do {
+        list = uatomic_read(&reader->left);
+        old->next = list;
+    } while (uatomic_cmpxchg(&reader->left, list, old) != list);
+    uatomic_inc(&reader->left_n);
+}
+
+bool store_is_untidy(const struct store *store) { return uatomic_read(&store->reader.left_n) >= LEFT_MAX; }
+
+void store_tidy(struct store *store)
+{
+    struct reader *reader = &store->reader;
+    if (!store_is_untidy(store) || urcu_bp_read_ongoing())
         return;
-    }
-    list = uatomic_xchg(&reader->left, old);
-    if (list != NULL) { /* of another thread, meanwhile */
-        urcu_bp_synchronize_rcu();
-        list_free(list);
-    }
+    uatomic_set(&reader->left_n, 0);
+    struct kept *list = uatomic_xchg(&reader->left, NULL);
+    urcu_bp_synchronize_rcu();
+    list_free(list);
 }
 
 /* Where a node is kept.  The places are made for the first one: many stores are opened for one lookup, or none. */
@@ -260,6 +263,7 @@ int store_get(struct store *store, const void *key, size_t key_bytes, void *buf,
             store_unlock(store);
         }
     }
+    store_tidy(store);
     if (rc == LOST)
         return error_set(SHOAL_CHANGED, "%s: the value was replaced %d times while it was read", store->name, ROUNDS_MAX);
     if (rc == SHOAL_OK || rc == SHOAL_SHORT) {

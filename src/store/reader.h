@@ -19,7 +19,8 @@ struct kept; /* a page in memory */
 struct reader {
     struct kept *meta;    /* RCU */
     struct kept **places; /* RCU; [READER_PLACES], each node has one; NULL before the first is kept, then as it is */
-    struct kept *left;    /* replaced, still to be freed; a list, pushed and taken whole by atomic exchanges */
+    struct kept *left;    /* replaced, still to be freed; a list, pushed one by one and taken whole */
+    unsigned long left_n; /* about how many */
 };
 
 void reader_close(struct reader *reader); /* nobody reads any more */

@@ -133,7 +133,7 @@ static struct store *store_alloc(const char *directory, bool writable)
     store->name = path_in(directory, PAGES_NAME);
     store->parent = path_in(directory, "..");
     store->pager.name = store->name;
-    store->dir = store->file = -1;
+    store->dir = store->file = store->bind_file = -1;
     store->writable = writable;
     if (store->name != NULL && store->parent != NULL)
         return store;
@@ -172,11 +172,29 @@ void store_close(struct store *store)
     reader_close(&store->reader);
     if (store->board.pid != 0)
         board_close(&store->board);
+    file_close(store->bind_file);
     file_close(store->file);
     file_close(store->dir);
     free(store->name);
     free(store->parent);
     free(store);
+}
+
+/* -- User ---------------------------------------------------------------------------------------- */
+
+int store_bind(struct store *store, uint64_t user, const char *name)
+{
+    char other[BOARD_NAME_BYTES + 1];
+    int why = board_lock(&store->board, OPEN_LOCK_MS);
+    if (why != 0)
+        return os_failed(store->name, "its lock", why);
+    why = board_bind(&store->board, user, name, &store->bind_file);
+    if (why == EBUSY)
+        board_user(&store->board, other);
+    board_unlock(&store->board);
+    if (why == EBUSY)
+        return error_set(SHOAL_ESTORE, "%s: is in use by the map %s", store->name, other);
+    return why == 0 ? SHOAL_OK : os_failed(store->name, "say whose it is", why);
 }
 
 /* -- Stat ---------------------------------------------------------------------------------------- */
@@ -195,6 +213,7 @@ int store_stat(struct store *store, struct store_stat *ret_stat)
         .txn = meta.head.txn, .durable_txn = (meta.flags & META_FLUSHED) != 0 ? meta.head.txn : meta.durable_txn,
         .records_n = meta.records_n, .record_bytes = meta.record_bytes, .file_bytes = bytes, .pages_n = meta.pages_end,
         .free_n = meta.free_n, .held_n = meta.held_n, .levels = meta.head.level + 1u,
+        .seed = meta.seed,
     };
     memcpy(ret_stat->id, meta.id, sizeof ret_stat->id);
     return SHOAL_OK;

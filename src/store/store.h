@@ -40,6 +40,9 @@ enum store_open_flags {
 
 /* *ret_store is NULL after a failure. */
 int store_open(const char *directory, unsigned flags, struct store **ret_store);
+/* From here on the store is `user`'s (not 0), in all processes that say so, until the last of them has closed it or died.
+ * SHOAL_ESTORE: it is another's; the text says what he calls himself.  Waits for the lock, as store_lock does. */
+int store_bind(struct store *store, uint64_t user, const char *name);
 void store_close(struct store *store); /* changes that are not published are given up */
 
 /* -- Reading ------------------------------------------------------------------------------------- */
@@ -60,6 +63,11 @@ struct store_record {
  * where writers replaced the value faster than it can be read, and kept the lock from this reader besides. */
 int store_get(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
               struct store_record *ret_record);
+
+/* Calls may be made inside an RCU read-side section of urcu-bp; what they leave to be freed waits for the next call outside
+ * of one, or for store_tidy. */
+bool store_is_untidy(const struct store *store);
+void store_tidy(struct store *store);
 
 uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes);
 
@@ -87,6 +95,7 @@ void store_abort(struct store *store);
 #define STORE_WALK_VALUE ((uint64_t)1 << 20)
 struct store_walk;
 int store_walk_open(struct store *store, uint64_t from_hash, struct store_walk **ret_walk);
+void store_walk_seek(struct store_walk *walk, uint64_t from_hash); /* what comes next is read from then on */
 int store_walk_next(struct store_walk *walk, uint64_t *ret_hash, struct store_record *ret_record); /* SHOAL_END */
 int store_walk_value(struct store_walk *walk, void *buf, uint64_t room);
 void store_walk_close(struct store_walk *walk);
@@ -99,6 +108,7 @@ struct store_stat {
     uint64_t file_bytes, pages_n, free_n, held_n;
     uint32_t levels; /* nodes on the way to a bucket */
     uint8_t id[16];
+    uint64_t seed; /* of its hashes */
 };
 int store_stat(struct store *store, struct store_stat *ret_stat);
 

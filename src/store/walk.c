@@ -38,6 +38,13 @@ int store_walk_open(struct store *store, uint64_t from_hash, struct store_walk *
     return SHOAL_OK;
 }
 
+void store_walk_seek(struct store_walk *walk, uint64_t from_hash)
+{
+    walk->cursor = from_hash;
+    walk->next = walk->n = 0;
+    walk->over = false;
+}
+
 void store_walk_close(struct store_walk *walk)
 {
     free(walk->space);
@@ -172,6 +179,7 @@ int store_walk_next(struct store_walk *walk, uint64_t *ret_hash, struct store_re
             return rc;
         if (++walk->next == walk->n)
             pass_bucket(walk);
+        store_tidy(walk->store);
         *ret_hash = hash;
         return SHOAL_OK;
     }
