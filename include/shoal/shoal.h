@@ -16,6 +16,10 @@
  *      while the others run.
  *   D  Readers write nothing shared.
  *   E  Bad bytes in the segment never crash an attacher.
+ *   F  With a store: what shoal_sync returned for is on disk, in full, after power
+ *      loss; later changes are there or not, key by key, never torn.
+ *   G  With SHOAL_FULL_SPILL: a full map makes operations slower, not failing, except
+ *      while another process holds the store.
  *   H  Full means full: a record fits while its size and a stated overhead are
  *      free, whichever process freed the memory.
  * docs/design.md says how each is kept, and what is not promised.
@@ -89,9 +93,9 @@ SHOAL_API const char *shoal_error_text(void);
 struct shoal; /* an open map */
 
 enum shoal_full_policy {
-    SHOAL_FULL_FAIL = 0, /* SHOAL_EFULL when there is no room */
-    SHOAL_FULL_SPILL = 1,
-    SHOAL_FULL_EVICT = 2
+    SHOAL_FULL_FAIL = 0, /* SHOAL_EFULL when there is no room; above a store: and nothing that it holds already can leave */
+    SHOAL_FULL_SPILL = 1, /* what was not used lately leaves for options.store (G) */
+    SHOAL_FULL_EVICT = 2 /* not in this version */
 };
 
 enum shoal_create_flags {
@@ -134,8 +138,8 @@ struct shoal_options {
     int64_t gid;              /* group of the file, -1 = the creator's */
     uint64_t max_key_bytes;   /* 0 = 65535 */
     uint64_t max_value_bytes; /* 0 = whatever the heap holds */
-    const char *store;        /* must be NULL: this version has no backing store */
-    uint32_t on_full;         /* SHOAL_FULL_FAIL; the others need a store */
+    const char *store;        /* directory of the backing store, made where there is none; NULL = none */
+    uint32_t on_full;         /* enum shoal_full_policy */
     uint32_t flags;           /* enum shoal_create_flags */
 };
 #define SHOAL_OPTIONS_INIT { .size = sizeof(struct shoal_options), .gid = -1 }
@@ -189,7 +193,7 @@ SHOAL_API int shoal_get(struct shoal *map, const void *key, size_t key_bytes, vo
 SHOAL_API int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes,
                          size_t *ret_bytes, uint64_t *ret_version);
 
-enum shoal_tier { SHOAL_TIER_TABLE = 0 };
+enum shoal_tier { SHOAL_TIER_TABLE = 0, SHOAL_TIER_STORE };
 
 struct shoal_info {
     size_t size; /* sizeof(struct shoal_info) */
@@ -215,7 +219,9 @@ SHOAL_API int shoal_replace(struct shoal *map, const void *key, size_t key_bytes
                             size_t value_bytes);
 
 enum shoal_how_flags {
-    SHOAL_IF_VERSION = 1u << 0 /* only where the version is if_version; 0 = only where absent */
+    SHOAL_IF_VERSION = 1u << 0, /* only where the version is if_version; 0 = only where absent */
+    SHOAL_DURABLE = 1u << 1     /* return when the record is on disk; maps with a store.  SHOAL_ESTORE: it is visible, and
+                                 * not known to be durable (F) */
 };
 struct shoal_how {
     size_t size;         /* sizeof(struct shoal_how) */
@@ -386,6 +392,11 @@ struct shoal_stats {
     uint32_t reserved;
     /* since creation, over all attachments; reads are added now and then */
     uint64_t gets, hits, writes, deletes, reaped, healed, evacuated, freed;
+    /* above a store, since the map's creation: gets that asked it, and found the
+     * key there; entries copied down, entries that left, records that came up */
+    uint64_t store_gets, store_hits, copied, evicted, promoted;
+    /* the store now: records, keys and values of them, bytes of its file */
+    uint64_t store_records, store_payload_bytes, store_file_bytes;
 };
 #define SHOAL_STATS_INIT { .size = sizeof(struct shoal_stats) }
 
@@ -423,6 +434,22 @@ struct shoal_reaped {
  * by bit.  ret_reaped may be NULL.  Afterwards nothing of those who were dead
  * before the call can appear any more. */
 SHOAL_API int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped);
+
+/* Everything that took effect before the call is in the store and on disk when it
+ * returns 0 (F); many callers share one flush.  SHOAL_EINVAL without a store;
+ * SHOAL_EFULL: another process holds the store for too long, the text names it;
+ * SHOAL_ESTORE, SHOAL_ECORRUPT: nothing is lost that was durable before. */
+SHOAL_API int shoal_sync(struct shoal *map);
+
+/* Called now and then by calls that last: so many of about so many records are done.  Anything but 0 ends the call with
+ * that answer (a number > 0). */
+typedef int shoal_progress_fn(uint64_t done, uint64_t total, void *arg);
+
+/* Bring records up from the store, as long as there is room for them: a map that was made over an
+ * old store serves its keys from memory then.  Others may read and write meanwhile.
+ * progress may be NULL.  *ret_n (may be NULL): how many came up.  0, also when no more
+ * fit; what progress answered; SHOAL_EINVAL without a store; as shoal_sync. */
+SHOAL_API int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *arg, uint64_t *ret_n);
 
 #ifdef __cplusplus
 }

@@ -36,6 +36,12 @@
  *                  slot, then loads the mask.  One of them sees the other.  The fence, because the re-read is
  *                  get's, whose loads are acquire: without it they may return what they would have returned
  *                  before the bit was set.
+ *  [spill]         seq_cst: a spill bit is set before the publish that it announces; loaded behind the slots, and by
+ *                  who commits behind its scan.
+ *  [clean]         release: the mark of a record whose copy was published (RMW).  acquire: the load of who evicts or
+ *                  copies.  Visible: the published root.
+ *  [dirty]         seq_cst: a group's bit is set behind the change of its slot; the store's holder takes it away before
+ *                  he looks at the slots, having set it in `syncing`.
  *  [hint]          relaxed RMW or plain loads on bitmaps: they may lie; H decides.
  *
  * Relaxed is enough for payload words because every reader re-reads H behind an acquire fence
@@ -54,6 +60,7 @@
 
 typedef _Atomic uint64_t shared_u64;
 typedef _Atomic uint32_t shared_u32;
+typedef _Atomic uint8_t shared_u8;
 static_assert(sizeof(shared_u64) == 8 && sizeof(shared_u32) == 4, "no lock beside the value");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2, "address-free between processes");
 
@@ -138,6 +145,7 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where);
         return atomic_exchange_explicit(p, v, memory_order_seq_cst);                                        \
     }
 ATOMIC_DEFINE(u64, uint64_t, shared_u64)
+ATOMIC_DEFINE(u8, uint8_t, shared_u8)
 ATOMIC_DEFINE(u32, uint32_t, shared_u32)
 #undef ATOMIC_DEFINE
 

@@ -11,6 +11,8 @@ int command_rm(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_reap(int argc, char **argv);
+int command_sync(int argc, char **argv);
+int command_warm(int argc, char **argv);
 
 /* key_commands.c: one key */
 int command_get(int argc, char **argv);

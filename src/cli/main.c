@@ -29,6 +29,8 @@ static const struct {
     { "stat", "MAP", "print sizes and counters", command_stat },
     { "check", "MAP", "test every invariant", command_check },
     { "reap", "MAP", "collect what dead processes left", command_reap },
+    { "sync", "MAP", "bring the map to the disk of its store", command_sync },
+    { "warm", "MAP", "bring records up from the store", command_warm },
     { "rm", "MAP", "remove a map", command_rm },
 };
 #define COMMANDS_N (sizeof commands / sizeof commands[0])

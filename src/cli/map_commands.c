@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * create, rm, stat, check, reap: a map as a whole.
+ * create, rm, stat, check, reap, sync, warm: a map as a whole.
  */
 #include "commands.h"
 #include "request.h"
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* -- Numbers of a struct, by name --------------------------------------------------- */
 
@@ -45,7 +46,7 @@ static json_t *show_fields(const struct request *request, const struct field *fi
         if (request->json)
             json_object_set_new(members, fields[i].name, json_integer((json_int_t)value));
         else
-            printf("%-16s %" PRIu64 "\n", fields[i].name, value);
+            printf("%-19s %" PRIu64 "\n", fields[i].name, value);
     }
     return members;
 }
@@ -72,6 +73,8 @@ enum {
     KEY_MTIME,
     KEY_CHECKSUM,
     KEY_PREALLOCATE,
+    KEY_STORE,
+    KEY_SPILL,
 };
 
 static const struct argp_option create_options[] = {
@@ -87,6 +90,8 @@ static const struct argp_option create_options[] = {
     { "mtime", KEY_MTIME, NULL, 0, "Keep each record's time of last change", 0 },
     { "checksum", KEY_CHECKSUM, NULL, 0, "Keep a checksum of each record", 0 },
     { "preallocate", KEY_PREALLOCATE, NULL, 0, "Allocate the heap now instead of on demand", 0 },
+    { "store", KEY_STORE, "DIRECTORY", 0, "Lay a persistent store below it; made where there is none", 0 },
+    { "spill", KEY_SPILL, NULL, 0, "Records that were not used lately leave for the store when the map is full", 0 },
     { 0 },
 };
 
@@ -184,9 +189,17 @@ static error_t parse_create(int key, char *argument, struct argp_state *state)
     case KEY_PREALLOCATE:
         create->options.flags |= flag_of(key);
         return 0;
+    case KEY_STORE:
+        create->options.store = argument;
+        return 0;
+    case KEY_SPILL:
+        create->options.on_full = SHOAL_FULL_SPILL;
+        return 0;
     case ARGP_KEY_END:
         if (create->for_sizes && create->plain_sizes)
             argp_error(state, "--for sets capacity and heap: leave --capacity and --heap away");
+        if (create->options.on_full == SHOAL_FULL_SPILL && create->options.store == NULL)
+            argp_error(state, "--spill needs --store DIRECTORY");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -262,6 +275,14 @@ static const struct field stat_fields[] = {
     FIELD(shoal_stats, healed),
     FIELD(shoal_stats, evacuated),
     FIELD(shoal_stats, freed),
+    FIELD(shoal_stats, store_gets),
+    FIELD(shoal_stats, store_hits),
+    FIELD(shoal_stats, copied),
+    FIELD(shoal_stats, evicted),
+    FIELD(shoal_stats, promoted),
+    FIELD(shoal_stats, store_records),
+    FIELD(shoal_stats, store_payload_bytes),
+    FIELD(shoal_stats, store_file_bytes),
 };
 
 int command_stat(int argc, char **argv)
@@ -331,6 +352,53 @@ int command_reap(int argc, char **argv)
         code = shoal_reap(map, &reaped);
     if (code == SHOAL_OK)
         members = SHOW(&request, reap_fields, &reaped);
+    shoal_close(map);
+    return answer(&request, code, request.words[0], members);
+}
+
+int command_sync(int argc, char **argv)
+{
+    struct argp argp = request_argp;
+    argp.args_doc = "MAP";
+    argp.doc = "Bring everything that is in the map to the disk of its store.";
+    struct request request = { 0 };
+    request_parse(&argp, argc, argv, &request, 1, 1);
+    struct shoal *map = NULL;
+    int code = request_open(&request, 0, &map);
+    if (code == SHOAL_OK)
+        code = shoal_sync(map);
+    shoal_close(map);
+    return answer(&request, code, request.words[0], NULL);
+}
+
+/* On a terminal, over the same line again and again. */
+static int show_progress(uint64_t done, uint64_t total, void *arg)
+{
+    (void)arg;
+    fprintf(stderr, "\r%" PRIu64 " of about %" PRIu64 " records", done, total);
+    return 0;
+}
+
+int command_warm(int argc, char **argv)
+{
+    struct argp argp = request_argp;
+    argp.args_doc = "MAP";
+    argp.doc = "Bring records up from the store into memory, as long as there is room.";
+    struct request request = { 0 };
+    request_parse(&argp, argc, argv, &request, 1, 1);
+    struct shoal *map = NULL;
+    json_t *members = NULL;
+    uint64_t n = 0;
+    bool shows = isatty(STDERR_FILENO);
+    int code = request_open(&request, 0, &map);
+    if (code == SHOAL_OK)
+        code = shoal_warm(map, shows ? show_progress : NULL, NULL, &n);
+    if (shows)
+        fputs("\r\033[K", stderr);
+    if (code == SHOAL_OK && request.json)
+        members = json_pack("{s:I}", "records", (json_int_t)n);
+    else if (code == SHOAL_OK)
+        printf("%" PRIu64 " records\n", n);
     shoal_close(map);
     return answer(&request, code, request.words[0], members);
 }

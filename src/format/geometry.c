@@ -111,7 +111,8 @@ uint32_t classes_find(const struct classes *classes, uint64_t bytes)
 
 uint64_t record_bytes(uint64_t features, uint64_t key_bytes, uint64_t value_bytes, bool typed)
 {
-    uint64_t extra = (uint64_t)(value_bytes >= VALUE_LONG) + (uint64_t)!!(features & FEATURE_EXPIRY) +
+    uint64_t extra = (uint64_t)(value_bytes >= VALUE_LONG) + (uint64_t)!!(features & FEATURE_STORE) +
+                     (uint64_t)!!(features & FEATURE_EXPIRY) +
                      (uint64_t)!!(features & FEATURE_MTIME) +
                      (uint64_t)!!(features & FEATURE_CHECKSUM);
     return RECORD_HEADER + extra * 8 + round_up(key_bytes + typed, 8) + round_up(value_bytes, 8);
@@ -229,6 +230,12 @@ static void geometry_layout(struct geometry *g)
     at = round_up(at + g->runs_n * 4, SEGMENT_LINE);
     g->groups_at = at;
     at += g->groups_all_n * sizeof(struct group);
+    g->dirty_n = (g->features & FEATURE_STORE) ? (g->groups_all_n + 63) / 64 : 0;
+    g->dirty_at = at;
+    at = round_up(at + 2 * g->dirty_n * 8, SEGMENT_LINE);
+    g->recency_n = (g->features & FEATURE_STORE) ? (g->groups_all_n * GROUP_SLOTS + 7) / 8 : 0;
+    g->recency_at = at;
+    at = round_up(at + g->recency_n * 8, SEGMENT_LINE);
     g->spans_at = at;
     at = round_up(at + g->spans_n * 8, SEGMENT_LINE);
     g->maps_at = at;
@@ -241,13 +248,11 @@ static void geometry_layout(struct geometry *g)
 
 static int options_refuse_later_ones(const struct shoal_options *o)
 {
-    if (o->store != NULL)
-        return error_set(SHOAL_EINVAL, "options.store: this version has no backing store; leave it NULL");
-    if (o->on_full == SHOAL_FULL_SPILL)
-        return error_set(SHOAL_EINVAL, "options.on_full: SHOAL_FULL_SPILL needs a backing store, which this version lacks");
+    if (o->on_full == SHOAL_FULL_SPILL && o->store == NULL)
+        return error_set(SHOAL_EINVAL, "options.on_full: SHOAL_FULL_SPILL needs options.store");
     if (o->on_full == SHOAL_FULL_EVICT)
-        return error_set(SHOAL_EINVAL, "options.on_full: this version has no eviction; use SHOAL_FULL_FAIL");
-    if (o->on_full != SHOAL_FULL_FAIL)
+        return error_set(SHOAL_EINVAL, "options.on_full: this version drops nothing; use SHOAL_FULL_FAIL or SHOAL_FULL_SPILL");
+    if (o->on_full != SHOAL_FULL_FAIL && o->on_full != SHOAL_FULL_SPILL)
         return error_set(SHOAL_EINVAL, "options.on_full: %u is not a policy", o->on_full);
     uint32_t unknown = o->flags & ~(uint32_t)(SHOAL_MTIME | SHOAL_CHECKSUM | SHOAL_PREALLOCATE);
     if (unknown)
@@ -286,7 +291,8 @@ int geometry_plan(const struct shoal_options *options, struct geometry *ret_geom
     if (rc)
         return rc;
     struct geometry g = { 0 };
-    g.features = features_of(o->flags);
+    g.features = features_of(o->flags) | (o->store != NULL ? FEATURE_STORE : 0) |
+                 (o->on_full == SHOAL_FULL_SPILL ? FEATURE_SPILL : 0);
     g.capacity = o->capacity;
     g.heap_bytes = o->heap_bytes;
     if (g.heap_bytes == 0)
@@ -313,16 +319,17 @@ int geometry_plan(const struct shoal_options *options, struct geometry *ret_geom
 
 static uint64_t header_checksum(const struct segment_header *h)
 {
-    return hash_bytes(h, offsetof(struct segment_header, checksum), SEGMENT_MAGIC);
+    return hash_bytes(h, offsetof(struct segment_header, checksum), hash_bytes(h->store, sizeof h->store, SEGMENT_MAGIC));
 }
 
-void geometry_header(const struct geometry *geometry, struct segment_header *ret_header)
+void geometry_header(const struct geometry *geometry, const char *store, struct segment_header *ret_header)
 {
     memset(ret_header, 0, sizeof *ret_header);
     ret_header->magic = SEGMENT_MAGIC;
     ret_header->layout = SEGMENT_LAYOUT;
     ret_header->endian = SEGMENT_ENDIAN;
     ret_header->geometry = *geometry;
+    memcpy(ret_header->store, store, strlen(store));
     ret_header->checksum = header_checksum(ret_header);
     store_relaxed_u64(&ret_header->generation_next, 1); /* nobody else sees it yet */
 }
@@ -339,7 +346,9 @@ static bool geometry_is_consistent(const struct geometry *g)
         return false;
     if (g->max_key_bytes < 1 || g->max_key_bytes > SHOAL_KEY_MAX || g->max_value_bytes > g->heap_bytes)
         return false;
-    if (g->reserved != 0)
+    bool has_store = (g->features & FEATURE_STORE) != 0;
+    if ((g->spill_flip != 0 && (!has_store || g->spill_flip != META_SPILL_MASK)) ||
+        ((g->features & FEATURE_SPILL) != 0 && !has_store))
         return false;
     struct geometry again = *g;
     geometry_layout(&again);
@@ -369,6 +378,8 @@ int geometry_check(const char *name, const struct segment_header *header, uint64
                          (unsigned long long)g->features, (unsigned)FEATURES_KNOWN);
     if (!geometry_is_consistent(g))
         return error_set(SHOAL_ECORRUPT, "%s: the header's geometry contradicts itself", name);
+    if (header->store[STORE_PATH_BYTES - 1] != 0 || (header->store[0] != 0) != ((g->features & FEATURE_STORE) != 0))
+        return error_set(SHOAL_ECORRUPT, "%s: the header's store contradicts its features", name);
     if (file_bytes != g->segment_bytes)
         return error_set(SHOAL_ECORRUPT, "%s: %s: %llu of %llu bytes", name,
                          file_bytes < g->segment_bytes ? "truncated" : "longer than its header says",

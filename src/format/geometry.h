@@ -38,8 +38,9 @@ uint64_t record_bytes(uint64_t features, uint64_t key_bytes, uint64_t value_byte
 /* Fill in everything but seed, salt and created_ns.  0, or SHOAL_EINVAL with a text. */
 int geometry_plan(const struct shoal_options *options, struct geometry *ret_geometry);
 
-/* Build the header's immutable part around a geometry, and its mutable initial values. */
-void geometry_header(const struct geometry *geometry, struct segment_header *ret_header);
+/* Build the header's immutable part around a geometry, and its mutable initial values.  store: its path, shorter than
+ * STORE_PATH_BYTES, or "". */
+void geometry_header(const struct geometry *geometry, const char *store, struct segment_header *ret_header);
 
 /* Judge a header that was read from a file of file_bytes.  `name` is for the text.
  * 0, SHOAL_ECORRUPT, SHOAL_EVERSION. */

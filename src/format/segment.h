@@ -8,6 +8,8 @@
  *   entries_at     struct entry[entries_n]    one attached thread each
  *   summary_at     u32   summary[runs_n]      one per RUN_GROUPS groups: may any slot be in use?
  *   groups_at      struct group[groups_all_n] the table
+ *   dirty_at       u64   dirty[dirty_n], syncing[dirty_n]   above a store: a bit per group
+ *   recency_at     u64   recency[slots/8]     above a store: a byte per slot
  *   spans_at       u64   span[spans_n]        what each span of the heap is
  *   maps_at        u64   map[spans_n]         hint: free blocks of spans with <= 64 blocks
  *   hints_at       u64   hint[classes][..]    hint: spans of a class that may have a free block
@@ -27,7 +29,7 @@
 #include "base/atomic.h"
 
 #define SEGMENT_MAGIC 0x50414d4c414f4853u /* "SHOALMAP", little endian */
-#define SEGMENT_LAYOUT 1u
+#define SEGMENT_LAYOUT 2u
 #define SEGMENT_ENDIAN 0x01020304u
 #define SEGMENT_LINE 64u
 #define SEGMENT_PAGE 4096u
@@ -44,7 +46,9 @@ struct geometry {
     uint64_t heap_bytes; /* spans_n * span_bytes */
     uint64_t span_bytes; /* a power of two, 4 KiB .. 2 MiB */
     uint64_t spans_n;
-    uint64_t wait_at, entries_at, summary_at, groups_at, spans_at, maps_at, hints_at, heap_at;
+    uint64_t wait_at, entries_at, summary_at, groups_at, dirty_at, recency_at, spans_at, maps_at, hints_at, heap_at;
+    uint64_t dirty_n;      /* u64 words of a bit per group; 0 without a store */
+    uint64_t recency_n;    /* u64 words of a byte per slot; 0 without a store */
     uint64_t hint_words; /* u64 words of one class's hint */
     uint64_t max_key_bytes, max_value_bytes;
     uint64_t seed;         /* of every hash in this map */
@@ -54,24 +58,28 @@ struct geometry {
     uint32_t entries_n;
     uint32_t classes_n;
     uint32_t run_max; /* spans in the longest run that holds more than one block */
-    uint32_t reserved;
+    uint32_t spill_flip; /* spill bits are kept xored with it: 0, or all ones where the store held keys before the map */
+    uint8_t store_id[16]; /* which store lies below */
 };
 
 enum feature { /* set by creation flags of the same name */
     FEATURE_MTIME = 1u << 0,
     FEATURE_CHECKSUM = 1u << 1,
     FEATURE_EXPIRY = 1u << 2, /* the field is placed and skipped; no call sets it yet */
-    FEATURES_KNOWN = FEATURE_MTIME | FEATURE_CHECKSUM
+    FEATURE_STORE = 1u << 3,  /* above a store */
+    FEATURE_SPILL = 1u << 4,  /* what is not used lately leaves for it when room is short */
+    FEATURES_KNOWN = FEATURE_MTIME | FEATURE_CHECKSUM | FEATURE_STORE | FEATURE_SPILL
 };
 
 #define WAIT_N 256u
+#define STORE_PATH_BYTES 3072u
 
 struct segment_header {
     uint64_t magic;
     uint32_t layout;
     uint32_t endian;
     struct geometry geometry;
-    uint64_t checksum; /* XXH3-64 of the bytes before it */
+    uint64_t checksum; /* XXH3-64 of the bytes before it, and of `store` */
     uint8_t pad0[512 - 16 - sizeof(struct geometry) - 8];
 
     /* Byte 512: read by every writer, written hardly ever. */
@@ -85,8 +93,10 @@ struct segment_header {
 
     /* Byte 576: the next generation to lease; fetch_add by leasers. */
     shared_u64 generation_next;
-    uint8_t pad2[56];
-    uint8_t pad3[4096 - 640];
+    shared_u64 clock; /* the next group where victims are looked for; fetch_add by who needs room */
+    uint8_t pad2[48];
+    uint8_t pad3[4096 - STORE_PATH_BYTES - 640];
+    char store[STORE_PATH_BYTES]; /* immutable: the absolute path of the store's directory, or "" */
 };
 static_assert(sizeof(struct geometry) <= 512 - 24, "the immutable part fits before byte 512");
 static_assert(offsetof(struct segment_header, wait_mask) == 512, "read-mostly line");
@@ -97,6 +107,7 @@ static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "one page");
 
 #define GROUP_SLOTS 7u
 #define WINDOW_GROUPS 256u /* home .. home + 255 */
+#define WINDOW_SPILL 16u   /* where the table spills: it is always full, and its load must not grow until windows are */
 #define RUN_GROUPS 16u     /* groups per summary word: a walk over a sparse table reads 1/16 of a line per
                             * group and, per key, at most 16 groups */
 
@@ -110,7 +121,9 @@ struct group {
 };
 static_assert(sizeof(struct group) == 64, "one line");
 
-/* meta  bound:8 | scan:1 | ver:23 | spill:32 */
+/* meta  bound:8 | scan:1 | ver:23 | spill:32
+ *  T4 a key of home h that the store holds has its spill bit set (kept by: set before the publish, taken away by the
+ *     holder of the store's lock alone) */
 #define META_BOUND(m) ((uint32_t)((m) >> 56))
 #define META_SCAN ((uint64_t)1 << 55)
 #define META_VER_ONE ((uint64_t)1 << 32)
@@ -162,6 +175,12 @@ static inline uint64_t slot_with(uint64_t w, enum slot_state state)
 {
     return (w & ~((uint64_t)7 << 61)) | ((uint64_t)state << 61);
 }
+/* Is it what counts for its key, be that a value or a deletion? */
+static inline bool slot_is_in_effect(uint64_t w)
+{
+    enum slot_state s = slot_state(w);
+    return s == SLOT_LIVE || s == SLOT_BELOW || s == SLOT_TOMB;
+}
 static inline bool slot_is_live(uint64_t w)
 {
     enum slot_state s = slot_state(w);
@@ -202,10 +221,10 @@ static inline bool h_holds_record(uint64_t h) { return h_state(h) == BLOCK_OWNED
 /* -- Record ----------------------------------------------------------------------------
  *  0  u64 H
  *  8  u64 place   slot:32 | key bytes:16 | typed:1 | value bytes:15 (VALUE_LONG: in the next word)
- * 16  [u64 value bytes, if long] [u64 expiry] [u64 mtime] [u64 checksum]     as the features ask
+ * 16  [u64 value bytes, if long] [u64 below] [u64 expiry] [u64 mtime] [u64 checksum]     as the features ask
  *     key, then the type byte if typed, zero padded to 8
  *     value, zero padded to 8
- * Everything after H is written while the block is OWNED and not yet placed, and never again. */
+ * Everything after H is written while the block is OWNED and not yet placed, and never again, but the clean marks. */
 #define RECORD_HEADER 16u
 #define VALUE_LONG 0x7fffu
 #define PLACE_TYPED ((uint64_t)1 << 15)
@@ -214,7 +233,34 @@ static inline uint64_t place_pack(uint32_t slot, uint32_t key_bytes, bool typed,
     uint64_t v = value_bytes < VALUE_LONG ? value_bytes : VALUE_LONG;
     return ((uint64_t)slot << 32) | ((uint64_t)key_bytes << 16) | (typed ? PLACE_TYPED : 0) | v;
 }
+/* Versions, before they are xored with the map's salt: of a record in a table above a store without the top bit, of one
+ * in the store with it.  The salt of such a map has the two top bits, so that no version is 0. */
+#define VERSION_STORE ((uint64_t)1 << 63)
+#define VERSION_TABLE (VERSION_STORE - 1)
+#define VERSION_SALT ((uint64_t)3 << 62)
+
 static inline uint32_t place_slot(uint64_t place) { return (uint32_t)(place >> 32); }
+
+/* below  base:60 | clean tomb:1 | clean live:1 | kind:2      in maps above a store
+ *  kind and base   what who commits a TENT must know: on what it depends.  base: the version that the store had for the
+ *                  key when the record was computed, 0 = none
+ *  clean           what a BELOW slot, or a TOMB slot, means by this record is in the store.  Set by the holder of the
+ *                  store's lock behind the publish, under a hazard; never cleared; a copy may have it or not */
+enum record_kind {
+    RECORD_PLAIN,    /* depends on nothing */
+    RECORD_DEPENDS,  /* on base */
+    RECORD_DELETES,  /* likewise; commits to TOMB */
+    RECORD_PROMOTED  /* a copy of base: commits to BELOW, and yields to everybody */
+};
+#define BELOW_CLEAN_LIVE 4u
+#define BELOW_CLEAN_TOMB 8u
+static inline uint64_t below_pack(enum record_kind kind, uint64_t base)
+{
+    return base << 4 | (kind == RECORD_PROMOTED ? BELOW_CLEAN_LIVE : 0) | (uint64_t)kind;
+}
+static inline enum record_kind below_kind(uint64_t below) { return (enum record_kind)(below & 3); }
+static inline uint64_t below_base(uint64_t below) { return below >> 4; }
+static inline uint64_t below_clean_mark(uint64_t w) { return slot_state(w) == SLOT_TOMB ? BELOW_CLEAN_TOMB : BELOW_CLEAN_LIVE; }
 
 /* -- Span word --------------------------------------------------------------------------
  *  state:3 | class:10 | backed:1 | run:18 | count:32
@@ -293,7 +339,8 @@ struct entry {
     /* lines 14, 15: statistics, relaxed */
     shared_u64 gets, hits, writes, deletes, reaped, healed, evacuated, freed;
     shared_u64 unpinned; /* views ended, by fetch_add of any thread of the process */
-    shared_u64 reserved[7];
+    shared_u64 below_gets, below_hits, copied, evicted, promoted; /* above a store */
+    shared_u64 reserved[2];
 };
 static_assert(offsetof(struct entry, counter) == 64, "line 1");
 static_assert(offsetof(struct entry, retired) == 128, "line 2");

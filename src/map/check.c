@@ -13,6 +13,7 @@
 #include "memory/count.h"
 #include "memory/settle.h"
 #include "table/walk.h"
+#include "tier/tier.h"
 
 struct checker {
     const struct segment *segment;
@@ -49,7 +50,7 @@ static bool has_twin_before(struct checker *c, const struct probe *p, uint64_t s
         const shared_u64 *slot = segment_slot(s, i);
         uint64_t w = load_seq_u64(slot); /* [slot-publish] */
         struct read_sink sink = { .buf = NULL };
-        if (slot_is_live(w) && slot_finger(w) == p->finger && read_slot(s, slot, w, false, p, &sink) == READ_MATCH &&
+        if (slot_is_in_effect(w) && slot_finger(w) == p->finger && read_slot(s, slot, w, false, p, &sink) == READ_MATCH &&
             load_seq_u64(slot) == w) /* [slot-publish] */
             return true;
     }
@@ -85,14 +86,14 @@ static int value_room(struct checker *c, uint64_t bytes)
     return 0;
 }
 
-static int check_live(struct checker *c, uint64_t slot_i)
+static int check_entry(struct checker *c, uint64_t slot_i)
 {
     const struct segment *s = c->segment;
     const shared_u64 *slot = segment_slot(s, slot_i);
     for (uint32_t rounds = 0; rounds < READ_ROUNDS; rounds++) {
         uint64_t w = load_acquire_u64(slot); /* [slot-publish] */
         struct read_sink sink = { .buf = c->value, .buf_bytes = c->value_room, .key_buf = c->key };
-        if (!slot_is_live(w))
+        if (!slot_is_in_effect(w))
             return 0;
         switch (read_slot(s, slot, w, false, NULL, &sink)) {
         case READ_AGAIN:
@@ -110,7 +111,7 @@ static int check_live(struct checker *c, uint64_t slot_i)
             continue;
         }
         check_record(c, slot_i, w, &sink);
-        c->report->slots_live++;
+        c->report->slots_live++; /* deletions too: their records are as live */
         return 0;
     }
     return 0; /* busy for so long: not broken */
@@ -139,18 +140,14 @@ static int check_slots(struct checker *c)
         uint64_t w = load_acquire_u64(segment_slot(s, i)); /* [slot-publish] */
         if (w == 0)
             continue;
-        switch (slot_state(w)) {
-        case SLOT_LIVE: {
-            int rc = check_live(c, i);
+        enum slot_state state = slot_state(w);
+        if (state == SLOT_TENT || state == SLOT_ABRT) {
+            check_tentative(c, i, w);
+        } else if (state == SLOT_LIVE || (segment_has_store(s) && slot_is_in_effect(w))) {
+            int rc = check_entry(c, i);
             if (rc != 0)
                 return rc;
-            break;
-        }
-        case SLOT_TENT:
-        case SLOT_ABRT:
-            check_tentative(c, i, w);
-            break;
-        default:
+        } else {
             slot_problem(c, i, w, "is in a state that this map never uses");
         }
     }
@@ -242,6 +239,22 @@ static void check_counts(struct checker *c)
                 (unsigned long long)r->slots_live, (unsigned long long)r->blocks_live);
 }
 
+/* -- Store ------------------------------------------------------------------------------------------------ */
+
+static void store_problem(void *arg, const struct store_fault *fault)
+{
+    problem(arg, "store, page %llu: %s", (unsigned long long)fault->page, fault->text);
+}
+
+/* Reads all of it.  Faults count as problems; what keeps it from being read at all is an answer. */
+static int check_store(struct checker *c, struct call *call)
+{
+    uint64_t n;
+    call_pin(call);
+    int rc = store_check(call->map->tier->store, store_problem, c, &n);
+    return rc == SHOAL_ECORRUPT ? 0 : rc;
+}
+
 int shoal_check(struct shoal *map, struct shoal_report *ret_report)
 {
     if (ret_report == NULL || ret_report->size != sizeof *ret_report)
@@ -264,6 +277,8 @@ int shoal_check(struct shoal *map, struct shoal_report *ret_report)
     rc = check_slots(c);
     if (rc == 0)
         check_spans(c);
+    if (rc == 0 && call.map->tier != NULL)
+        rc = check_store(c, &call);
     report.counted = (uint64_t)count_sum(c->segment);
     report.quiet = at_rest && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
                    report.slots_tentative == 0 && report.blocks_owned == 0 && report.unreferenced == 0;

@@ -3,7 +3,7 @@
  * The reading calls of one key.
  */
 #include "map/key.h"
-#include "table/read.h"
+#include "map/lookup.h"
 
 #define STATS_EVERY 4096u /* reads between two additions to the entry's line */
 
@@ -27,9 +27,9 @@ static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct
         return rc;
     if (!call.map->readonly)
         call.a = call_attachment(&call);
-    rc = read_key(call.segment, call.a, &probe, sink);
+    rc = lookup_key(&call, &probe, sink);
     if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0)
-        rc = read_key(call.segment, call.a, &probe, sink);
+        rc = lookup_key(&call, &probe, sink);
     if (call.a != NULL)
         stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
     call_end(&call);
@@ -70,7 +70,7 @@ int shoal_info(struct shoal *map, const void *key, size_t key_bytes, struct shoa
                                      .bytes = sink.value_bytes,
                                      .mtime_ns = sink.mtime_ns,
                                      .expires_ns = sink.expires_ns,
-                                     .tier = SHOAL_TIER_TABLE,
+                                     .tier = sink.below ? SHOAL_TIER_STORE : SHOAL_TIER_TABLE,
                                      .type = sink.type };
     return 0;
 }

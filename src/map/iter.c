@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "map/iter.h"
 #include "memory/count.h"
+#include "memory/settle.h"
 
 static int value_grow(struct shoal_iter *it, uint64_t bytes)
 {
@@ -44,8 +45,16 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
     it->prefix_bytes = prefix_bytes;
     if (prefix_bytes != 0)
         memcpy(it->prefix, prefix, prefix_bytes);
-    open_map_ref(it->open); /* so that its pages stay even if the map is closed */
+    if (it->open->tier != NULL)
+        rc = tier_walk_open(it->open->tier, &it->tier_walk);
+    if (rc == 0)
+        open_map_ref(it->open); /* so that its pages stay even if the map is closed */
     call_end(&call);
+    if (rc != 0) {
+        free(it->value);
+        free(it);
+        return rc;
+    }
     *ret_iter = it;
     return 0;
 }
@@ -54,7 +63,8 @@ static int iter_step(struct shoal_iter *it, const struct call *call, struct read
 {
     for (;;) {
         *sink = (struct read_sink){ .buf = it->value, .buf_bytes = it->value_room, .key_buf = it->key };
-        int rc = walk_next(&it->walk, call->segment, call->a, sink);
+        int rc = it->tier_walk != NULL ? tier_walk_next(it->tier_walk, call->a, sink)
+                                       : walk_next(&it->walk, call->segment, call->a, sink);
         if (rc == SHOAL_SHORT)
             rc = value_grow(it, sink->value_bytes);
         else if (rc != 0 || (sink->key_bytes >= it->prefix_bytes && memcmp(it->key, it->prefix, it->prefix_bytes) == 0))
@@ -100,6 +110,8 @@ void shoal_iter_close(struct shoal_iter *it)
 {
     if (it == NULL)
         return;
+    if (it->tier_walk != NULL)
+        tier_walk_close(it->tier_walk);
     if (it->fork_id == registry_fork_id())
         open_map_unref(it->open);
     free(it->value);
@@ -132,6 +144,34 @@ static uint64_t count_walk(const struct segment *s)
     return n;
 }
 
+/* Above a store no counter tells which entries the store has too.  `walk`: every key, else by what the states say. */
+static int count_tiers(const struct call *call, bool walk, uint64_t *ret_n)
+{
+    struct tier_walk *w;
+    if (!walk)
+        return tier_estimate(call->map->tier, ret_n);
+    int rc = tier_walk_open(call->map->tier, &w);
+    if (rc != 0)
+        return rc;
+    for (*ret_n = 0; rc == 0; *ret_n += rc == 0) {
+        struct read_sink sink = { .buf = NULL };
+        rc = tier_walk_next_key(w, call->a, &sink);
+    }
+    tier_walk_close(w);
+    return rc == SHOAL_END ? 0 : rc;
+}
+
+static int count_table(const struct segment *s, bool walk, uint64_t *ret_n, bool *ret_exact)
+{
+    *ret_exact = count_stands_still(s, ret_n);
+    if (!*ret_exact && walk) {
+        uint64_t before = count_fingerprint(s);
+        *ret_n = count_walk(s);
+        *ret_exact = count_is_at_rest(s) && count_fingerprint(s) == before;
+    }
+    return 0;
+}
+
 int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact)
 {
     if (ret_n == NULL || (flags & ~(unsigned)SHOAL_EXACT) != 0)
@@ -140,14 +180,17 @@ int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exa
     int rc = call_begin(map, &call);
     if (rc != 0)
         return rc;
-    bool exact = count_stands_still(call.segment, ret_n);
-    if (!exact && (flags & SHOAL_EXACT)) {
-        uint64_t before = count_fingerprint(call.segment);
-        *ret_n = count_walk(call.segment);
-        exact = count_is_at_rest(call.segment) && count_fingerprint(call.segment) == before;
+    bool walk = (flags & SHOAL_EXACT) != 0, exact;
+    if (call.map->tier == NULL) {
+        rc = count_table(call.segment, walk, ret_n, &exact);
+    } else {
+        call.a = call.map->readonly ? NULL : call_attachment(&call);
+        uint64_t before = settle_activity(call.segment);
+        rc = count_tiers(&call, walk, ret_n);
+        exact = walk && settle_activity(call.segment) == before;
     }
-    if (ret_exact != NULL)
+    if (rc == 0 && ret_exact != NULL)
         *ret_exact = exact;
     call_end(&call);
-    return 0;
+    return rc;
 }

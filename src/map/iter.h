@@ -7,11 +7,13 @@
 
 #include "map/registry.h"
 #include "table/walk.h"
+#include "tier/tier.h"
 
 struct shoal_iter {
     struct shoal *map;
     struct open_map *open;
-    struct walk walk;
+    struct walk walk;            /* without a store */
+    struct tier_walk *tier_walk; /* with one */
     uint64_t fork_id;
     void *value;
     uint64_t value_room;

@@ -6,6 +6,7 @@
 #include "map/registry.h"
 #include "map/segfile.h"
 #include "base/os.h"
+#include "tier/tier.h"
 
 #define OPEN_FLAGS (SHOAL_RDONLY | SHOAL_FOREIGN)
 #define MEETINGS 100u /* open_or_create: somebody keeps unlinking the map between our two looks */
@@ -18,7 +19,18 @@ static int map_file(int fd, const struct geometry *geometry, bool readonly, cons
         os_close(fd);
         return rc;
     }
-    return registry_open(s, readonly, name, ret_map);
+    struct tier *tier = NULL;
+    if (segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
+        char store[STORE_PATH_BYTES];
+        memcpy(store, s->header->store, sizeof store - 1);
+        store[sizeof store - 1] = 0;
+        rc = tier_open(s, store, name, &tier);
+    }
+    if (rc != 0) {
+        segment_unmap(s);
+        return rc;
+    }
+    return registry_open(s, tier, readonly, name, ret_map);
 }
 
 static int refuse_arguments(const char *what, const char *name, unsigned flags, struct shoal **ret_map)
@@ -49,9 +61,17 @@ static void newborn_leave(void *arg) { registry_close(((struct newborn *)arg)->m
 int shoal_create(const char *name, const struct shoal_options *options, struct shoal **ret_map)
 {
     struct newborn newborn = { .name = name };
+    struct tier_origin origin;
+    struct geometry planned;
+    bool has_store = options != NULL && options->size == sizeof *options && options->store != NULL;
     int rc = refuse_arguments("shoal_create", name, 0, ret_map);
+    if (rc == 0 && has_store)
+        rc = geometry_plan(options, &planned); /* no store for a map that is refused */
+    if (rc == 0 && has_store)
+        rc = tier_prepare(options->store, &origin);
     if (rc == 0)
-        rc = segfile_create(name, options, &(struct segfile_user){ newborn_take, newborn_leave, &newborn });
+        rc = segfile_create(name, options, has_store ? &origin : NULL,
+                            &(struct segfile_user){ newborn_take, newborn_leave, &newborn });
     if (rc == 0)
         *ret_map = newborn.map;
     return rc;

@@ -4,11 +4,13 @@
  */
 #include "map/key.h"
 #include "table/mutate.h"
+#include "tier/tier.h"
 
 /* -- Deciding --------------------------------------------------------------------------------------- */
 
 struct condition {
     bool if_absent, if_present, if_version;
+    bool durable; /* and then on disk */
     uint64_t version;
 };
 
@@ -60,10 +62,10 @@ static enum mutate_verdict decide_take(struct mutation *m, const struct segment 
     int rc = mutate_verify(s, found);
     if (rc != 0)
         return keep(m, rc);
-    t->bytes = found->record.value_bytes;
+    t->bytes = found->value_bytes;
     if (t->bytes > t->buf_bytes)
         return keep(m, SHOAL_SHORT);
-    record_copy_out(found->record.words + found->record.value_at, t->buf, t->bytes);
+    mutate_copy_value(found, t->buf);
     return MUTATE_REMOVE;
 }
 
@@ -77,13 +79,13 @@ static enum mutate_verdict decide_incr(struct mutation *m, const struct segment 
     struct incr *in = arg;
     uint64_t old = 0;
     if (found != NULL) {
-        if (found->type != SHOAL_I64 || found->record.value_bytes != sizeof old)
+        if (found->type != SHOAL_I64 || found->value_bytes != sizeof old)
             return keep(m, error_set(SHOAL_EINVAL, "incr: the key holds type %u with %llu bytes, not an integer",
-                                     found->type, (unsigned long long)found->record.value_bytes));
+                                     found->type, (unsigned long long)found->value_bytes));
         int rc = mutate_verify(s, found);
         if (rc != 0)
             return keep(m, rc);
-        record_copy_out(found->record.words + found->record.value_at, &old, sizeof old);
+        mutate_copy_value(found, &old);
     }
     in->sum = old + in->delta; /* wraps */
     m->source = (struct record_source){ .value = &in->sum, .value_bytes = sizeof in->sum, .type = SHOAL_I64 };
@@ -105,8 +107,8 @@ static enum mutate_verdict decide_update(struct mutation *m, const struct segmen
         int rc = mutate_verify(s, found);
         if (rc != 0)
             return keep(m, rc);
-        change.old = mutate_value(found);
-        change.old_bytes = found->record.value_bytes;
+        change.old = found->value;
+        change.old_bytes = found->value_bytes;
         change.old_version = found->version;
         change.old_type = change.type = found->type;
     }
@@ -153,12 +155,20 @@ static int key_store(struct shoal *map, const void *key, size_t key_bytes, const
     int rc = key_call(map, key, key_bytes, true, &call, &probe);
     if (rc != 0)
         return rc;
-    struct mutation m = { .source = { .value = value, .value_bytes = value_bytes, .type = type } };
+    struct mutation m = { .source = { .value = value, .value_bytes = value_bytes, .type = type },
+                          .blind = !condition->if_absent && !condition->if_present && !condition->if_version };
     rc = value_check(call.segment, value, value_bytes);
+    if (rc == 0 && condition->durable && call.map->tier == NULL)
+        rc = error_set(SHOAL_EINVAL, "how.flags: SHOAL_DURABLE needs a store");
     if (rc == 0)
         rc = mutate_key(call.a, &probe, decide_put, condition, &m);
     if (rc == 0 && ret_version != NULL)
         *ret_version = m.ret_version;
+    if (rc == 0 && condition->durable) {
+        call_pin(&call);
+        rc = tier_sync_key(call.map->tier, call.a, &probe);
+        rc = rc < 0 ? SHOAL_ESTORE : rc; /* the text says why; it is visible, whatever the reason */
+    }
     call_end(&call);
     return rc;
 }
@@ -185,7 +195,7 @@ static int how_check(const struct shoal_how *how)
 {
     if (how->size != sizeof *how)
         return error_set(SHOAL_EINVAL, "how.size: %zu, expected %zu; start from SHOAL_HOW_INIT", how->size, sizeof *how);
-    if (how->flags & ~(uint32_t)SHOAL_IF_VERSION)
+    if (how->flags & ~(uint32_t)(SHOAL_IF_VERSION | SHOAL_DURABLE))
         return error_set(SHOAL_EINVAL, "how.flags: 0x%x is not known to this version", how->flags);
     if (how->ttl_ms != 0)
         return error_set(SHOAL_EINVAL, "how.ttl_ms: this version has no expiry");
@@ -200,7 +210,8 @@ int shoal_put_with(struct shoal *map, const void *key, size_t key_bytes, const v
     int rc = how_check(h);
     if (rc != 0)
         return rc;
-    struct condition condition = { .if_version = (h->flags & SHOAL_IF_VERSION) != 0, .version = h->if_version };
+    struct condition condition = { .if_version = (h->flags & SHOAL_IF_VERSION) != 0, .version = h->if_version,
+                                   .durable = (h->flags & SHOAL_DURABLE) != 0 };
     return key_store(map, key, key_bytes, value, value_bytes, &condition, h->type, ret_version);
 }
 
@@ -223,7 +234,7 @@ int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, 
     if (buf == NULL && buf_bytes != 0)
         return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
     struct take take = { .buf = buf, .buf_bytes = buf_bytes };
-    struct mutation m = { 0 };
+    struct mutation m = { .wants_value = true };
     int rc = key_mutate(map, key, key_bytes, decide_take, &take, &m);
     if ((rc == 0 || rc == SHOAL_SHORT) && ret_bytes != NULL)
         *ret_bytes = take.bytes;
@@ -233,7 +244,7 @@ int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, 
 int shoal_incr(struct shoal *map, const void *key, size_t key_bytes, int64_t delta, int64_t *ret_value)
 {
     struct incr in = { .delta = (uint64_t)delta };
-    struct mutation m = { 0 };
+    struct mutation m = { .wants_value = true };
     int rc = key_mutate(map, key, key_bytes, decide_incr, &in, &m);
     if (rc == 0 && ret_value != NULL)
         *ret_value = (int64_t)in.sum;
@@ -251,7 +262,7 @@ int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_upd
         return rc;
     call_pin(&call); /* the function may take its time, and close other maps */
     struct update u = { .fn = fn, .arg = arg };
-    struct mutation m = { 0 };
+    struct mutation m = { .wants_value = true };
     rc = mutate_key(call.a, &probe, decide_update, &u, &m);
     call_end(&call);
     return rc;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/os.h"
+#include "tier/tier.h"
 
 /* What liburcu orders, ThreadSanitizer cannot see. */
 #ifdef ATOMIC_TSAN
@@ -266,6 +267,10 @@ void call_pin(struct call *call)
 
 void call_end(struct call *call)
 {
+    if (call->locked && call->map != NULL && call->map->tier != NULL && store_is_untidy(call->map->tier->store)) {
+        call_pin(call); /* waits for all readers, so not as one of them */
+        store_tidy(call->map->tier->store);
+    }
     if (call->locked) {
         RCU_READ_ENDS(call->map);
         urcu_bp_read_unlock();
@@ -299,6 +304,7 @@ static void open_map_destroy(struct open_map *map)
             break;
         }
     pthread_mutex_unlock(&registry.lock);
+    tier_close(map->tier);
     segment_unmap(s);
     free(map);
 }
@@ -328,17 +334,19 @@ static struct shoal *handle_take(struct open_map *open)
     return map;
 }
 
-int registry_open(struct segment *segment, bool readonly, const char *name, struct shoal **ret_map)
+int registry_open(struct segment *segment, struct tier *tier, bool readonly, const char *name, struct shoal **ret_map)
 {
     pthread_once(&registry.once, registry_start);
     (void)registry_fork_id();
     struct open_map *open = calloc(1, sizeof *open);
     if (open == NULL) {
+        tier_close(tier);
         segment_unmap(segment);
         errno = ENOMEM;
         return error_os("%s", name);
     }
     open->segment = segment;
+    open->tier = tier;
     open->readonly = readonly;
     open->users = 1;
     (void)snprintf(open->name, sizeof open->name, "%s", name);

@@ -19,8 +19,11 @@
 #include "memory/attach.h"
 #include "shoal/shoal.h"
 
+struct tier;
+
 struct open_map {
     struct segment *segment;
+    struct tier *tier;      /* NULL: no store below */
     _Atomic uint32_t users; /* the handle, views, long calls */
     struct open_map *next; /* of all that are mapped, closed ones with views included */
     bool readonly;
@@ -73,8 +76,9 @@ void update_leave(const struct update_frame *frame);
 /* Grows with each fork on the way to this process. */
 uint64_t registry_fork_id(void);
 
-/* Make a handle for a mapped segment; the calling thread is attached unless readonly. */
-int registry_open(struct segment *segment, bool readonly, const char *name, struct shoal **ret_map);
+/* Make a handle for a mapped segment and the tier below it, NULL where there is none; both are the handle's from here on, also
+ * where this fails.  The calling thread is attached unless readonly. */
+int registry_open(struct segment *segment, struct tier *tier, bool readonly, const char *name, struct shoal **ret_map);
 void registry_close(struct shoal *map);
 
 #endif

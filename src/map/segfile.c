@@ -31,6 +31,7 @@
 #include "base/error.h"
 #include "base/os.h"
 #include "map/name.h"
+#include "tier/tier.h"
 
 /* Thrown back that often, each time by another process that hit a window of a few instructions (between
  * a draft's open and its lock; between looking at a name and removing it): something else is at work. */
@@ -178,6 +179,7 @@ int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geom
 struct making {
     struct name name;
     const struct segfile_user *user;
+    const struct tier_origin *store; /* NULL: none below */
     struct geometry geometry;
     int dir;
     uint32_t mode;
@@ -185,10 +187,20 @@ struct making {
     bool preallocate;
 };
 
-static int making_begin(const char *name, const struct shoal_options *options, const struct segfile_user *user,
-                        struct making *m)
+/* The hashes are the store's, so that both have the same order; the spill bits say "perhaps" where it holds keys. */
+static void geometry_above(const struct tier_origin *store, struct geometry *geometry)
+{
+    geometry->seed = store->seed;
+    geometry->version_salt |= VERSION_SALT;
+    geometry->spill_flip = store->holds ? META_SPILL_MASK : 0;
+    memcpy(geometry->store_id, store->id, sizeof geometry->store_id);
+}
+
+static int making_begin(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                        const struct segfile_user *user, struct making *m)
 {
     m->user = user;
+    m->store = store;
     int code = name_parse(name, &m->name);
     if (code == 0)
         code = geometry_plan(options, &m->geometry);
@@ -200,6 +212,8 @@ static int making_begin(const char *name, const struct shoal_options *options, c
     os_random(&m->geometry.seed, sizeof m->geometry.seed);
     os_random(&m->geometry.version_salt, sizeof m->geometry.version_salt);
     m->geometry.created_ns = os_wall_ns();
+    if (store != NULL)
+        geometry_above(store, &m->geometry);
     m->dir = open_directory(&m->name);
     return m->dir < 0 ? os_failure(&m->name, "open its directory") : 0;
 }
@@ -304,7 +318,7 @@ static int fill(const struct making *m, int fd)
         code = fill_permissions(m, fd);
     if (code != 0)
         return code;
-    geometry_header(&m->geometry, &header);
+    geometry_header(&m->geometry, m->store != NULL ? m->store->path : "", &header);
     return write_all(m, fd, &header, sizeof header, 0);
 }
 
@@ -444,10 +458,11 @@ static int make_by_rename(const struct making *m)
     return error_os("%s: removed %d times while it was being made", m->name.shown, TRIES_MAX);
 }
 
-int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct segfile_user *user)
+int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                             const struct segfile_user *user)
 {
     struct making m;
-    int code = making_begin(name, options, user, &m);
+    int code = making_begin(name, options, store, user, &m);
     if (code != 0)
         return code;
     code = make_by_rename(&m);
@@ -507,10 +522,11 @@ static int make_by_link(const struct making *m)
     return code;
 }
 
-int segfile_create(const char *name, const struct shoal_options *options, const struct segfile_user *user)
+int segfile_create(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                   const struct segfile_user *user)
 {
     struct making m;
-    int code = making_begin(name, options, user, &m);
+    int code = making_begin(name, options, store, user, &m);
     if (code != 0)
         return code;
     code = make_by_link(&m);

@@ -7,6 +7,8 @@
 
 #include "format/geometry.h"
 
+struct tier_origin;
+
 /* Who uses a new file gets it complete, before it has its name: where he can't, there is no map either. */
 struct segfile_user {
     /* fd is open for reading and writing, and the user's from here on, also where this fails. */
@@ -17,13 +19,15 @@ struct segfile_user {
 };
 
 /* Create the file of a new map, with header, table and attachments allocated in full, and give it its
- * name at the end: it is never seen half made.  May call take more than once, with leave in between.
+ * name at the end: it is never seen half made.  store: what lies below, or NULL.  May call take more than once, with leave in between.
  * 0, SHOAL_EMAPEXISTS, SHOAL_EINVAL, SHOAL_EOS, what take answered. */
-int segfile_create(const char *name, const struct shoal_options *options, const struct segfile_user *user);
+int segfile_create(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                   const struct segfile_user *user);
 
 /* The same by a private name that is renamed in the end: for file systems where a file cannot be made
  * without a name.  A creator that is killed leaves the private name to the next one that comes this way. */
-int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct segfile_user *user);
+int segfile_create_by_rename(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                             const struct segfile_user *user);
 
 /* While a map has its private name, its creator holds this byte locked.  Attachments lock bytes far
  * behind the file's end. */

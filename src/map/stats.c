@@ -7,6 +7,7 @@
 #include "map/registry.h"
 #include "memory/count.h"
 #include "table/record.h"
+#include "tier/tier.h"
 
 struct tally {
     const struct segment *segment;
@@ -104,6 +105,11 @@ static void tally_entries(const struct segment *s, struct shoal_stats *stats)
         stats->healed += load_relaxed_u64(&e->healed);
         stats->evacuated += load_relaxed_u64(&e->evacuated);
         stats->freed += load_relaxed_u64(&e->freed);
+        stats->store_gets += load_relaxed_u64(&e->below_gets);
+        stats->store_hits += load_relaxed_u64(&e->below_hits);
+        stats->copied += load_relaxed_u64(&e->copied);
+        stats->evicted += load_relaxed_u64(&e->evicted);
+        stats->promoted += load_relaxed_u64(&e->promoted);
     }
 }
 
@@ -134,6 +140,18 @@ static void stats_geometry(const struct segment *s, struct shoal_stats *stats)
     stats->unlinked = load_relaxed_u32(&s->header->unlinked) != 0 || os_file_unlinked(s->file);
 }
 
+static int tally_store(struct tier *tier, struct shoal_stats *stats)
+{
+    struct store_stat stat;
+    int rc = store_stat(tier->store, &stat);
+    if (rc != 0)
+        return rc;
+    stats->store_records = stat.records_n;
+    stats->store_payload_bytes = stat.record_bytes;
+    stats->store_file_bytes = stat.file_bytes;
+    return 0;
+}
+
 int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats)
 {
     if (ret_stats == NULL || ret_stats->size != sizeof *ret_stats)
@@ -151,7 +169,13 @@ int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats)
     stats.largest_record = payload_of(s, tally.largest);
     int64_t count = count_sum(s);
     stats.count = count < 0 ? 0 : (uint64_t)count;
-    *ret_stats = stats;
+    if (call.map->tier != NULL) {
+        rc = tally_store(call.map->tier, &stats);
+        if (rc == 0)
+            rc = tier_estimate(call.map->tier, &stats.count);
+    }
+    if (rc == 0)
+        *ret_stats = stats;
     call_end(&call);
-    return 0;
+    return rc;
 }

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "map/key.h"
+#include "map/lookup.h"
 #include "table/mutate.h"
-#include "table/read.h"
 
 /* shoal_view.internal */
 enum { VIEW_ATTACHMENT, VIEW_MAP, VIEW_COPY, VIEW_MARK };
@@ -38,12 +38,12 @@ static void view_hazard_drop(struct attachment *a, uint32_t hazard)
     atomic_fetch_and_explicit(&a->views, ~(1u << (hazard - HAZARDS_OP)), memory_order_release);
 }
 
-static int view_copy(const struct segment *s, struct attachment *a, const struct probe *p, struct shoal_view *ret)
+static int view_copy(const struct call *call, const struct probe *p, struct shoal_view *ret)
 {
     struct read_sink sink = { .buf = NULL };
     void *copy = NULL;
     int rc;
-    while ((rc = read_key(s, a, p, &sink)) == SHOAL_SHORT) { /* it grew since the last look */
+    while ((rc = lookup_key(call, p, &sink)) == SHOAL_SHORT) { /* it grew since the last look */
         free(copy);
         copy = malloc(sink.value_bytes);
         if (copy == NULL) {
@@ -70,14 +70,15 @@ static int view_pin(const struct call *call, const struct probe *p, uint32_t haz
 {
     struct mutate_found found;
     int rc = mutate_find(call->a, p, hazard, &found);
-    if (rc == 0)
-        rc = mutate_verify(call->segment, &found);
+    bool entry = rc == 0;
+    if (entry)
+        rc = slot_is_live(found.w) ? mutate_verify(call->segment, &found) : SHOAL_MISSING;
     if (rc != 0) {
         view_hazard_drop(call->a, hazard);
-        return rc;
+        return rc == SHOAL_MISSING && !entry && call->map->tier != NULL ? view_copy(call, p, ret) : rc;
     }
-    *ret = (struct shoal_view){ .value = mutate_value(&found),
-                                .bytes = found.record.value_bytes,
+    *ret = (struct shoal_view){ .value = found.value,
+                                .bytes = found.value_bytes,
                                 .version = found.version,
                                 .type = found.type };
     ret->internal[VIEW_ATTACHMENT] = call->a;
@@ -101,7 +102,7 @@ int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoa
     if (!call.map->readonly && call_attach(&call) == 0 && view_hazard(call.a, &hazard))
         rc = view_pin(&call, &probe, hazard, ret_view);
     else
-        rc = view_copy(call.segment, call.a, &probe, ret_view);
+        rc = view_copy(&call, &probe, ret_view);
     call_end(&call);
     return rc;
 }

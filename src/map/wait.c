@@ -2,12 +2,12 @@
 #include "table/wait.h"
 
 #include "map/key.h"
-#include "table/read.h"
+#include "map/lookup.h"
 
 static int version_now(const struct call *call, const struct probe *p, uint64_t *ret_version)
 {
     struct read_sink sink = { .buf = NULL };
-    int rc = read_key(call->segment, call->a, p, &sink);
+    int rc = lookup_key(call, p, &sink);
     if (rc < 0)
         return rc;
     *ret_version = rc == SHOAL_MISSING ? 0 : sink.version;

@@ -61,7 +61,7 @@ static bool record_move(struct attachment *a, const struct drain *d, const struc
         return false;
     shared_u64 *slot = segment_slot(s, slot_i);
     uint64_t w = load_seq_u64(slot); /* [slot-publish] */
-    if (!slot_names(w, from->block, h_generation(h)) || !slot_is_live(w))
+    if (!slot_names(w, from->block, h_generation(h)) || !slot_is_in_effect(w))
         return false;
     struct heap_block copy;
     if (copy_alloc(a, d, &copy) != 0)

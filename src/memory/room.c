@@ -124,16 +124,36 @@ static bool anything_is_held(struct attachment *a)
     return false;
 }
 
-int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
+static int want_make(const struct segment *s, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct want *ret)
 {
-    const struct segment *s = a->segment;
     if (bytes > s->geo.heap_bytes)
         return error_set(SHOAL_ETOOBIG, "record of %llu bytes, the whole heap has %llu", (unsigned long long)bytes,
                          (unsigned long long)s->geo.heap_bytes);
-    struct want w = { bytes, classes_find(&s->classes, bytes), 0, owned_i, hazard };
-    w.run = w.class_i == s->classes.n ? (uint32_t)((bytes + s->geo.span_bytes - 1) >> s->span_shift)
-                                      : s->classes.of[w.class_i].run;
-    int rc = want_try(a, &w, ret);
+    *ret = (struct want){ bytes, classes_find(&s->classes, bytes), 0, owned_i, hazard };
+    ret->run = ret->class_i == s->classes.n ? (uint32_t)((bytes + s->geo.span_bytes - 1) >> s->span_shift)
+                                            : s->classes.of[ret->class_i].run;
+    return 0;
+}
+
+int room_alloc_at_hand(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
+{
+    struct want w;
+    int rc = want_make(a->segment, bytes, owned_i, hazard, &w);
+    if (rc == 0)
+        rc = want_try(a, &w, ret);
+    if (rc != SHOAL_MISSING)
+        return rc;
+    retire_reclaim(a);
+    return want_try(a, &w, ret);
+}
+
+int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
+{
+    const struct segment *s = a->segment;
+    struct want w;
+    int rc = want_make(s, bytes, owned_i, hazard, &w);
+    if (rc == 0)
+        rc = want_try(a, &w, ret);
     if (rc != SHOAL_MISSING)
         return rc;
     if (full_is_known(a, bytes))

@@ -13,4 +13,7 @@
  * 0, SHOAL_EFULL, SHOAL_ETOOBIG, SHOAL_EOS, each with a text. */
 int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret);
 
+/* The first two of these means alone: SHOAL_MISSING where they give none. */
+int room_alloc_at_hand(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret);
+
 #endif

@@ -18,6 +18,13 @@ static void segment_cut(struct segment *s)
     s->spans = (shared_u64 *)(void *)(s->base + g->spans_at);
     s->maps = (shared_u64 *)(void *)(s->base + g->maps_at);
     s->hints = (shared_u64 *)(void *)(s->base + g->hints_at);
+    if (g->dirty_n != 0) {
+        s->dirty = (shared_u64 *)(void *)(s->base + g->dirty_at);
+        s->syncing = s->dirty + g->dirty_n;
+        s->recency = (shared_u8 *)(void *)(s->base + g->recency_at);
+    }
+    s->window = (g->features & FEATURE_SPILL) ? WINDOW_SPILL : WINDOW_GROUPS;
+    s->version_mask = g->dirty_n != 0 ? VERSION_TABLE : UINT64_MAX;
     s->slots_n = g->groups_all_n * GROUP_SLOTS;
     s->span_shift = (uint32_t)__builtin_ctzll(g->span_bytes);
     classes_plan(g->span_bytes, g->spans_n, &s->classes);

@@ -13,6 +13,7 @@
 #include "format/geometry.h"
 
 struct attachment;
+struct below;
 
 struct segment {
     uint8_t *base;
@@ -21,12 +22,17 @@ struct segment {
     struct entry *entries;
     shared_u32 *summary;
     struct group *groups;
+    shared_u64 *dirty, *syncing; /* NULL without a store */
+    shared_u8 *recency;          /* likewise */
     shared_u64 *spans, *maps, *hints;
     struct geometry geo;
     struct classes classes;
     uint64_t slots_n;
     uint32_t span_shift;
+    uint32_t window; /* groups from its home on where a key may be placed */
     bool readonly;
+    uint64_t version_mask; /* which bits of a version a record's place may have */
+    const struct below *below; /* what the table asks of the store (table/below.h); NULL without one */
 
     /* Descriptions of this process's own, never mapped: `own` holds locks and never asks, `probe` asks
      * and never locks.  `file` is the mapped one; it holds no lock and may be shared with a parent. */
@@ -48,6 +54,53 @@ static inline shared_u64 *segment_block(const struct segment *s, uint64_t block)
 static inline shared_u64 *segment_slot(const struct segment *s, uint64_t slot_i)
 {
     return &s->groups[slot_i / GROUP_SLOTS].slot[slot_i % GROUP_SLOTS];
+}
+
+/* -- Above a store ------------------------------------------------------------------------ */
+
+static inline bool segment_has_store(const struct segment *s) { return s->dirty != NULL; }
+
+static inline uint32_t segment_spill_bit(uint64_t hash) { return (uint32_t)1 << (hash >> 20 & 31); }
+
+/* May the store hold a key of this home and hash?  By who found no entry behind the scan of the slots, and by who
+ * commits. */
+static inline bool segment_is_spilled(const struct segment *s, uint64_t home, uint64_t hash)
+{
+    uint64_t m = load_seq_u64(&s->groups[home].meta); /* [spill] */
+    return (((uint32_t)m ^ s->geo.spill_flip) & segment_spill_bit(hash)) != 0;
+}
+
+/* Before the key is published in the store; under the store's lock. */
+static inline void segment_set_spilled(const struct segment *s, uint64_t home, uint64_t hash)
+{
+    shared_u64 *meta = &s->groups[home].meta;
+    if (segment_is_spilled(s, home, hash))
+        return;
+    if (s->geo.spill_flip == 0)
+        (void)fetch_or_u64(meta, segment_spill_bit(hash)); /* [spill] */
+    else
+        (void)fetch_and_u64(meta, ~(uint64_t)segment_spill_bit(hash)); /* [spill] */
+}
+
+/* The slot's record is being used: not a victim for the next rounds of the clock.  A write only where that changes it. */
+#define RECENCY_MAX 3u
+static inline void segment_use(const struct segment *s, uint64_t slot_i)
+{
+    shared_u8 *mark = &s->recency[slot_i];
+    if (load_relaxed_u8(mark) != RECENCY_MAX) /* relaxed: a hint */
+        store_relaxed_u8(mark, RECENCY_MAX);
+}
+
+/* What this group's slots mean has changed, and is not in the store yet.  Behind the change, by who made it, or by who
+ * settles him. */
+static inline void segment_set_dirty(const struct segment *s, uint64_t group)
+{
+    if (!segment_has_store(s))
+        return;
+    shared_u64 *word = &s->dirty[group / 64];
+    uint64_t bit = (uint64_t)1 << (group % 64);
+    if ((load_seq_u64(word) & bit) == 0)  /* [dirty] */
+        (void)fetch_or_u64(word, bit); /* [dirty] */
 }
 
 /* -- From an offset to a block ------------------------------------------------------------ */

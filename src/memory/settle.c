@@ -40,6 +40,7 @@ static bool settle_step(struct attachment *a, const struct block_place *place, u
         return true;
     }
     if (named) {
+        segment_set_dirty(s, slot_i / GROUP_SLOTS);
         if (!count_publish(a, place->block, h))
             return true;
         count->completed++;
@@ -95,13 +96,29 @@ static void settle_named(struct attachment *a, uint64_t block, uint32_t index, s
     hazard_clear(a, HAZARD_GUARD);
 }
 
+/* What the dead one may have changed without saying so: it had a hazard on it. */
+static void settle_dirty(const struct segment *s, const struct entry *e)
+{
+    struct block_place place;
+    for (uint32_t i = 0; i < HAZARDS_OP; i++) {
+        uint64_t block = load_acquire_u64(&e->hazard[i]); /* [hazard] */
+        if (block == 0 || (block & HAZARD_GUARD_BIT) != 0 || !segment_locate(s, block, &place))
+            continue;
+        uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+        if (slot_i < s->slots_n)
+            segment_set_dirty(s, slot_i / GROUP_SLOTS);
+    }
+}
+
 void settle_entry(struct attachment *a, uint32_t index, struct settle_count *count)
 {
     struct segment *s = a->segment;
     struct entry *e = &s->entries[index];
     bool own = e == a->entry;
     uint64_t named[RETIRED_N];
-    count_settle(a, e); /* first: it decides from an H that nobody has moved on */
+    if (segment_has_store(s))
+        settle_dirty(s, e); /* before own hazards take the place of a predecessor's */
+    count_settle(a, e); /* before blocks: it decides from an H that nobody has moved on */
     heap_settle_claim(s, e, index);
     for (uint32_t i = 0; i < RETIRED_N; i++)
         named[i] = load_acquire_u64(&e->retired[i]); /* [entry-names] */
@@ -294,7 +311,7 @@ uint64_t settle_activity(const struct segment *s)
     for (uint32_t i = 0; i < used; i++) {
         const struct entry *e = &s->entries[i];
         sum += load_relaxed_u64(&e->writes) + load_relaxed_u64(&e->deletes) + load_relaxed_u64(&e->freed) +
-               load_relaxed_u64(&e->reaped) + load_relaxed_u64(&e->unpinned); /* relaxed: any change is enough */
+               load_relaxed_u64(&e->evicted) + load_relaxed_u64(&e->reaped) + load_relaxed_u64(&e->unpinned); /* relaxed: any change is enough */
     }
     return sum;
 }

@@ -3,6 +3,7 @@
 
 #include "memory/count.h"
 #include "memory/retire.h"
+#include "table/below.h"
 #include "table/read.h"
 #include "table/wait.h"
 
@@ -118,12 +119,20 @@ enum pin_outcome insert_pin(struct attachment *a, uint32_t hazard, uint64_t slot
 
 /* -- Resolving --------------------------------------------------------------------------------------------- */
 
-enum step { STEP_FINAL, STEP_LOWER, STEP_CORRUPT };
+enum step { STEP_FINAL, STEP_LOWER, STEP_FAILED };
 
 /* A TENT slot that is to be brought to its end; pinned. */
 struct tent {
     uint64_t slot_i, w;
+    uint64_t below; /* the record's word */
 };
+
+static bool is_promotion(uint64_t below) { return below_kind(below) == RECORD_PROMOTED; }
+
+static void tent_abort(const struct segment *s, const struct tent *t)
+{
+    (void)cas_u64(segment_slot(s, t->slot_i), t->w, slot_with(t->w, SLOT_ABRT)); /* [slot-publish] */
+}
 
 /* Look at one other slot on behalf of t.  True: `ret_step` is the step's end. */
 static bool resolve_against(struct attachment *a, const struct probe *p, const struct tent *t, uint64_t slot_i,
@@ -136,23 +145,24 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
         struct record record;
         uint64_t h, w = load_seq_u64(slot); /* [slot-publish] */
         bool tent = slot_state(w) == SLOT_TENT;
-        if (slot_finger(w) != p->finger || !(tent || slot_is_live(w)))
+        if (slot_finger(w) != p->finger || !(tent || slot_is_in_effect(w)))
             return false;
         enum pin_outcome pin = insert_pin(a, HAZARD_RIVAL, slot_i, w, &place, &record, &h);
         if (pin == PIN_CHANGED)
             continue;
-        *ret_step = STEP_CORRUPT;
+        *ret_step = STEP_FAILED;
         if (pin == PIN_CORRUPT)
             return true;
         if (!record_key_equals(&record, p))
             return false;
         *ret_step = STEP_FINAL;
-        if (!tent) {
-            (void)cas_u64(target, t->w, slot_with(t->w, SLOT_ABRT)); /* [slot-publish] */
+        if (!tent || is_promotion(t->below)) { /* the entry counts; or T6 */
+            tent_abort(s, t);
             return true;
         }
-        if (slot_i < t->slot_i) {
-            *ret_lower = (struct tent){ slot_i, w };
+        uint64_t below = record_below(&record);
+        if (slot_i < t->slot_i && !is_promotion(below)) {
+            *ret_lower = (struct tent){ slot_i, w, below };
             *ret_step = STEP_LOWER;
             return true;
         }
@@ -163,8 +173,44 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
     }
 }
 
+/* What becomes of a TENT that has no rival left: SLOT_ABRT where it was computed from something else than what lies below.
+ * A clear bit says that nothing does.  0, or the store's failure. */
+static int choose_state(const struct segment *s, const struct probe *p, const struct tent *t, enum slot_state *ret_state)
+{
+    *ret_state = SLOT_LIVE;
+    if (s->below == NULL)
+        return 0;
+    struct below_record record = { .version = 0 };
+    enum record_kind kind = below_kind(t->below);
+    bool spilled = segment_is_spilled(s, p->home, p->hash);
+    int rc = kind != RECORD_PLAIN && spilled ? s->below->look(s->below, p, NULL, &record) : 0;
+    if (rc < 0)
+        return rc;
+    if (kind != RECORD_PLAIN && record.version != below_base(t->below))
+        *ret_state = SLOT_ABRT;
+    else if (kind == RECORD_DELETES)
+        *ret_state = SLOT_TOMB;
+    else if (kind == RECORD_PROMOTED || spilled)
+        *ret_state = SLOT_BELOW;
+    return 0;
+}
+
+static enum step resolve_commit(const struct segment *s, const struct probe *p, const struct tent *t, int *ret_code)
+{
+    enum slot_state to;
+    *ret_code = choose_state(s, p, t, &to);
+    if (*ret_code != 0)
+        return STEP_FAILED;
+    if (cas_u64(segment_slot(s, t->slot_i), t->w, slot_with(t->w, to)) && to != SLOT_ABRT && /* [slot-publish] */
+        !is_promotion(t->below)) {
+        wait_wake(s, p->hash);
+        segment_set_dirty(s, t->slot_i / GROUP_SLOTS);
+    }
+    return STEP_FINAL;
+}
+
 static enum step resolve_step(struct attachment *a, const struct probe *p, const struct tent *t,
-                              struct tent *ret_lower)
+                              struct tent *ret_lower, int *ret_code)
 {
     const struct segment *s = a->segment;
     struct group *home = &s->groups[p->home];
@@ -179,64 +225,67 @@ static enum step resolve_step(struct attachment *a, const struct probe *p, const
             if (slot_i != t->slot_i && resolve_against(a, p, t, slot_i, ret_lower, &step))
                 return step;
         }
-    if (cas_u64(segment_slot(s, t->slot_i), t->w, slot_with(t->w, SLOT_LIVE))) /* [slot-publish] */
-        wait_wake(s, p->hash);
-    return STEP_FINAL;
+    return resolve_commit(s, p, t, ret_code);
 }
 
-/* Until the own word is no longer TENT.  False: corrupt. */
-static bool resolve_own(struct attachment *a, const struct probe *p, const struct tent *own)
+/* Until the own word is no longer TENT.  0, or why it could not be brought to its end. */
+static int resolve_own(struct attachment *a, const struct probe *p, const struct tent *own)
 {
     const struct segment *s = a->segment;
-    bool sound = true;
-    while (sound && load_seq_u64(segment_slot(s, own->slot_i)) == own->w) { /* [slot-publish] */
+    int code = 0;
+    while (code == 0 && load_seq_u64(segment_slot(s, own->slot_i)) == own->w) { /* [slot-publish] */
         struct tent t = *own, lower;
         enum step step;
-        while ((step = resolve_step(a, p, &t, &lower)) == STEP_LOWER) {
+        while ((step = resolve_step(a, p, &t, &lower, &code)) == STEP_LOWER) {
             hazard_set(a, HAZARD_TARGET, slot_block(lower.w)); /* pinned by HAZARD_RIVAL until now */
             if (load_seq_u64(segment_slot(s, lower.slot_i)) != lower.w) /* [hazard] */
                 break;
             t = lower; /* indices only fall, so this ends */
         }
-        sound = step != STEP_CORRUPT;
+        if (step == STEP_FAILED && code == 0)
+            code = SHOAL_ECORRUPT;
     }
     hazard_clear(a, HAZARD_RIVAL);
     hazard_clear(a, HAZARD_TARGET);
-    return sound;
+    return code;
 }
 
 /* -- Placing ------------------------------------------------------------------------------------------------ */
 
-static bool place_tent(struct attachment *a, const struct probe *p, const struct heap_block *b, struct tent *ret)
+static bool place_tent(struct attachment *a, const struct probe *p, const struct heap_block *b, uint64_t below,
+                       struct tent *ret)
 {
     const struct segment *s = a->segment;
     uint64_t w = slot_pack(SLOT_TENT, p->finger, b->place.block, h_generation(b->h));
-    for (uint64_t g = p->home; g < p->home + WINDOW_GROUPS && g < s->geo.groups_all_n; g++)
+    for (uint64_t g = p->home; g < p->home + s->window && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             shared_u64 *slot = &s->groups[g].slot[i];
             if (load_seq_u64(slot) != 0) /* [slot-publish] */
                 continue;
             record_set_slot(s, b->place.block, (uint32_t)(g * GROUP_SLOTS + i));
             if (cas_u64(slot, 0, w)) { /* [slot-publish] */
-                *ret = (struct tent){ g * GROUP_SLOTS + i, w };
+                *ret = (struct tent){ g * GROUP_SLOTS + i, w, below };
                 return true;
             }
         }
     return false;
 }
 
-enum insert_outcome insert_record(struct attachment *a, const struct probe *p, const struct heap_block *b)
+enum insert_outcome insert_record(struct attachment *a, const struct probe *p, const struct heap_block *b,
+                                  uint64_t below, int *ret_code)
 {
     const struct segment *s = a->segment;
     struct tent own;
-    if (!place_tent(a, p, b, &own))
+    if (!place_tent(a, p, b, below, &own))
         return INSERT_FULL;
-    bool sound = resolve_own(a, p, &own);
+    *ret_code = resolve_own(a, p, &own);
     shared_u64 *slot = segment_slot(s, own.slot_i);
-    if (!sound)
-        (void)cas_u64(slot, own.w, slot_with(own.w, SLOT_ABRT)); /* [slot-publish] */
+    if (*ret_code != 0)
+        tent_abort(s, &own);
     /* Still pinned by b->hazard, so ABRT with this tag is ours. */
     if (load_seq_u64(slot) != slot_with(own.w, SLOT_ABRT)) { /* [slot-publish] */
+        if (!is_promotion(below))
+            segment_set_dirty(s, own.slot_i / GROUP_SLOTS); /* who committed it may have died */
         (void)count_publish(a, b->place.block, b->h); /* or an unlinker has made it so */
         heap_disown(a, b);
         return INSERT_DONE;
@@ -245,5 +294,5 @@ enum insert_outcome insert_record(struct attachment *a, const struct probe *p, c
     retire_abandon(a, &b->place, b->h);
     heap_disown(a, b);
     insert_lower(a, p->home, own.slot_i / GROUP_SLOTS);
-    return sound ? INSERT_ABORTED : INSERT_CORRUPT;
+    return *ret_code == 0 ? INSERT_ABORTED : INSERT_FAILED;
 }

@@ -110,12 +110,18 @@ static int read_until_still(const struct segment *s, struct attachment *a, uint6
                             const struct probe *p, struct read_sink *sink, uint32_t *rounds)
 {
     const shared_u64 *slot = segment_slot(s, slot_i);
-    while (slot_is_live(w) && slot_finger(w) == p->finger) {
+    while (slot_is_in_effect(w) && slot_finger(w) == p->finger) {
         enum read_outcome outcome = a != NULL && *rounds >= READ_ROUNDS_HAZARD
                                         ? read_pinned(s, a, slot, w, p, sink)
                                         : read_slot(s, slot, w, false, p, sink);
-        if (outcome == READ_MATCH)
+        if (outcome == READ_MATCH) {
+            if (s->recency != NULL && a != NULL)
+                segment_use(s, slot_i);
+            sink->deleted = slot_state(w) == SLOT_TOMB;
+            if (sink->deleted)
+                return SHOAL_MISSING;
             return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
+        }
         if (outcome == READ_OTHER)
             return SHOAL_MISSING;
         if (outcome == READ_CORRUPT)
@@ -131,13 +137,14 @@ int read_key(const struct segment *s, struct attachment *a, const struct probe *
 {
     uint32_t bound = META_BOUND(load_acquire_u64(&s->groups[p->home].meta)); /* [meta] */
     uint32_t rounds = 0;
+    sink->deleted = false;
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             uint64_t w = load_acquire_u64(&s->groups[g].slot[i]); /* [slot-publish] */
-            if (slot_finger(w) != p->finger || !slot_is_live(w))
+            if (slot_finger(w) != p->finger || !slot_is_in_effect(w))
                 continue;
             int rc = read_until_still(s, a, g * GROUP_SLOTS + i, w, p, sink, &rounds);
-            if (rc != SHOAL_MISSING)
+            if (rc != SHOAL_MISSING || sink->deleted)
                 return rc;
         }
     return SHOAL_MISSING;
@@ -160,7 +167,7 @@ static uint64_t long_key_hash(const shared_u64 *words, uint64_t n, uint64_t seed
 }
 
 /* The hash of a key that may change under us; a piece at a time, because stacks may be small. */
-static uint64_t record_hash(const struct segment *s, const struct record *r)
+uint64_t read_hash(const struct segment *s, const struct record *r)
 {
     uint8_t piece[HASH_PIECE];
     const shared_u64 *words = r->words + r->key_at;
@@ -175,7 +182,7 @@ bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint
     struct read_place r;
     if (!read_open(s, slot, w, false, &r))
         return false;
-    uint64_t hash = record_hash(s, &r.record);
+    uint64_t hash = read_hash(s, &r.record);
     *ret_home = hash_home(hash, s->geo.groups_n);
     return read_unchanged(s, slot, w, &r);
 }

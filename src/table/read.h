@@ -22,6 +22,8 @@ struct read_sink {
     uint64_t block;
     uint32_t slot_i; /* that the record says it is in */
     uint8_t type;
+    bool below;   /* the store's */
+    bool deleted; /* with SHOAL_MISSING: an entry says so, whatever a store holds */
     /* for the walk: take any key, and put it here */
     void *key_buf; /* SHOAL_KEY_MAX bytes */
     uint32_t key_bytes;
@@ -46,12 +48,15 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
 enum read_outcome read_pinned(const struct segment *s, struct attachment *a, const shared_u64 *slot, uint64_t w,
                               const struct probe *p, struct read_sink *sink);
 
-/* The key's record.  a may be NULL (then it never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED,
+/* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED,
  * SHOAL_ECORRUPT with a text. */
 int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink);
 
 /* SHOAL_ECORRUPT with a text that names the slot. */
 int read_corrupt(uint64_t slot_i, uint64_t w, const char *what);
+
+/* The hash of a record's key. */
+uint64_t read_hash(const struct segment *s, const struct record *r);
 
 /* The home of whatever the slot's word names.  False: it cannot be read right now. */
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home);

@@ -52,6 +52,8 @@ void record_write(const struct segment *s, uint64_t block, const struct probe *p
     payload_store(&words[1], place_pack(UINT32_MAX, p->key_bytes, typed, source->value_bytes));
     if (source->value_bytes >= VALUE_LONG)
         payload_store(&words[at++], source->value_bytes);
+    if (s->geo.features & FEATURE_STORE)
+        payload_store(&words[at++], source->below);
     if (s->geo.features & FEATURE_EXPIRY)
         payload_store(&words[at++], 0);
     if (s->geo.features & FEATURE_MTIME)

@@ -28,7 +28,7 @@ struct record {
     uint64_t value_bytes;
     uint32_t key_bytes;
     uint32_t slot_i;
-    uint32_t mtime_at, expiry_at, checksum_at; /* 0 = has none */
+    uint32_t below_at, mtime_at, expiry_at, checksum_at; /* 0 = has none */
     uint32_t key_at;
     uint64_t value_at;
     bool typed;
@@ -45,9 +45,11 @@ static inline bool record_decode(const struct segment *s, const struct block_pla
     ret->key_bytes = (uint32_t)(lens >> 16) & 0xffffu;
     ret->typed = (lens & PLACE_TYPED) != 0;
     ret->value_bytes = lens & VALUE_LONG;
-    ret->mtime_at = ret->expiry_at = ret->checksum_at = 0;
+    ret->below_at = ret->mtime_at = ret->expiry_at = ret->checksum_at = 0;
     if (ret->value_bytes == VALUE_LONG)
         ret->value_bytes = payload_load(&words[at++]); /* blocks have 3 words at least */
+    if (s->geo.features & FEATURE_STORE)
+        ret->below_at = at++;
     if (s->geo.features & FEATURE_EXPIRY)
         ret->expiry_at = at++;
     if (s->geo.features & FEATURE_MTIME)
@@ -101,11 +103,18 @@ static inline uint8_t record_type(const struct record *r)
     return ((const uint8_t *)&w)[r->key_bytes % 8];
 }
 
+/* The word that says how the record stands to the store; 0 without one. */
+static inline uint64_t record_below(const struct record *r)
+{
+    return r->below_at != 0 ? load_acquire_u64(&r->words[r->below_at]) : 0; /* [clean] */
+}
+
 /* What goes into a new record. */
 struct record_source {
     const void *value;
     uint64_t value_bytes;
     int64_t mtime_ns;
+    uint64_t below; /* below_pack(): in maps above a store */
     uint8_t type;
 };
 
@@ -119,7 +128,13 @@ uint64_t record_checksum(const struct segment *s, const void *key, uint64_t key_
 
 static inline uint64_t record_version(const struct segment *s, uint64_t block, uint64_t generation)
 {
-    return ((generation << 24) | ((block >> 3) & 0xffffffu)) ^ s->geo.version_salt;
+    return (((generation << 24) | ((block >> 3) & 0xffffffu)) & s->version_mask) ^ s->geo.version_salt;
+}
+
+/* Of a record that lies below. */
+static inline uint64_t record_version_below(const struct segment *s, uint64_t version)
+{
+    return (version | VERSION_STORE) ^ s->geo.version_salt;
 }
 
 #endif

@@ -213,6 +213,38 @@ def test_stat_check_reap():
     check(set(Run("reap", "--json", NAME).json()) >= {"dead", "undecided", "aborted", "completed", "blocks"}, "reap")
 
 
+def test_store_and_sync():
+    with tempfile.TemporaryDirectory() as folder:
+        store = folder + "/store"
+        fresh("--capacity", "200", "--heap", "64K", "--store", store, "--spill")
+        lines = b"".join(b'{"key": "key %d", "value": "%s"}\n' % (i, b"v" * 100) for i in range(3000))
+        expect(0, "load", NAME, "-", out=b"3000 records\n", stdin=lines, what="load of fifteen times the capacity")
+        expect(0, "get", NAME, "key 0", out=b"v" * 100, what="the first of them")
+        stat = Run("stat", "--json", NAME).json()
+        check(stat["evicted"] > 1000 and stat["store_records"] > 1000 and stat["store_file_bytes"] > 0, "stat of the store", stat)
+        expect(0, "sync", NAME, out=b"")
+        expect(0, "check", NAME)
+        check(len(records()) == 3000, "dump gives all of them")
+        Run("rm", NAME)
+        expect(3, "create", NAME + "-other", "--store", folder + "/none/store", err="none/store")
+        expect(0, "create", NAME, "--capacity", "200", "--heap", "64K", "--store", store,
+               what="a new map above the same store")
+        check(len(records()) == 3000, "it has them all")
+        run = Run("warm", NAME)
+        warmed = int(run.out.split()[0]) if run.status == 0 else 0
+        check(100 < warmed < 1000, "warm brings up what fits", run)
+        check(Run("stat", "--json", NAME).json()["promoted"] == warmed, "stat says so")
+        check(Run("warm", "--json", NAME).json()["records"] < warmed / 2, "most are there already")
+        check(len(records()) == 3000, "and all are still there once")
+        expect(0, "del", NAME, "key 0", what="delete what is in the store alone")
+        expect(1, "get", NAME, "key 0", out=b"", err="shoal: key 0: ")
+        Run("rm", NAME)
+    expect(2, "create", NAME, "--spill", err="--spill needs --store DIRECTORY")
+    fresh()
+    expect(2, "sync", NAME, err="has no store to sync with")
+    expect(2, "warm", NAME, err="has no store to warm up with")
+
+
 # -- create ----------------------------------------------------------------------------
 
 
@@ -585,7 +617,7 @@ def test_terminals():
 
 def test_help_and_version():
     run = expect(0, "--help")
-    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "rm")
+    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "sync", "warm", "rm")
     check(all(re.search(rf"^  {name} ", run.out.decode(), re.M) for name in commands), "--help names every command")
     for name in commands:
         run = Run(name, "--help")

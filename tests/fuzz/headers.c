@@ -128,7 +128,7 @@ static bool may_be_any(uint64_t at)
         { offsetof(struct geometry, capacity), offsetof(struct geometry, groups_n) },
         { offsetof(struct geometry, max_key_bytes), offsetof(struct geometry, features) + 4 },
         { offsetof(struct geometry, created_ns), offsetof(struct geometry, entries_n) },
-        { offsetof(struct geometry, reserved), sizeof(struct geometry) },
+        { offsetof(struct geometry, store_id), sizeof(struct geometry) },
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         if (at >= fields[i].from && at < fields[i].to)

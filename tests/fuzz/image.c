@@ -265,7 +265,7 @@ void image_free(struct image *image)
 
 static uint64_t checksum_of(const struct segment_header *h)
 {
-    return hash_bytes(h, offsetof(struct segment_header, checksum), SEGMENT_MAGIC);
+    return hash_bytes(h, offsetof(struct segment_header, checksum), hash_bytes(h->store, sizeof h->store, SEGMENT_MAGIC));
 }
 
 void image_sign(struct image *image)

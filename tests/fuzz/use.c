@@ -20,7 +20,8 @@ void damage_add(struct damage *damage, const struct image *image, uint64_t word_
 {
     uint64_t w = image_word(image->bytes, word_at) ^ image_word(image->sound, word_at);
     damage->touched |= image->needed_by[word_at / 8];
-    damage->fixed |= word_at < IMAGE_FIXED_BYTES;
+    damage->fixed |= word_at < IMAGE_FIXED_BYTES ||
+                     (word_at >= offsetof(struct segment_header, store) && word_at < sizeof(struct segment_header));
     damage->unsigned_ = !image_is_signed(image);
     for (uint32_t i = 0; i < 8; i++)
         damage->summed |= (w >> (i * 8) & 0xff) != 0 && image->summed[word_at + i] != 0;

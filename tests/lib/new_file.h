@@ -22,14 +22,15 @@ static inline int new_file_take(void *arg, int fd, const struct geometry *geomet
 
 static inline void new_file_leave(void *arg) { close(((struct new_file *)arg)->fd); }
 
-typedef int create_fn(const char *name, const struct shoal_options *options, const struct segfile_user *user);
+typedef int create_fn(const char *name, const struct shoal_options *options, const struct tier_origin *store,
+                      const struct segfile_user *user);
 
 /* By segfile_create or segfile_create_by_rename.  *ret_fd stays as it is where there is no file. */
 static inline int new_file(create_fn *create, const char *path, const struct shoal_options *options, int *ret_fd,
                            struct geometry *ret_geometry)
 {
     struct new_file file;
-    int code = create(path, options, &(struct segfile_user){ new_file_take, new_file_leave, &file });
+    int code = create(path, options, NULL, &(struct segfile_user){ new_file_take, new_file_leave, &file });
     if (code == 0) {
         *ret_fd = file.fd;
         *ret_geometry = file.geometry;

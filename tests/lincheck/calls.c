@@ -513,6 +513,8 @@ void calls_live(const struct course *course, struct log *log, uint32_t life)
     while (log->n + BATCH <= log->room) {
         if (below(&caller, course->walk_one_in) == 0)
             call_walk(&caller);
+        if (course->between != NULL)
+            course->between(course, &caller.random);
         one_call(&caller);
     }
 }

@@ -24,6 +24,7 @@ struct course {
     uint32_t walk_one_in;  /* calls */
     uint32_t yield_one_in; /* places where an operation gives way to others, for more overlap; 0 = never */
     bool large;            /* values of thousands of bytes too */
+    void (*between)(const struct course *course, uint64_t *random); /* calls; or NULL */
 };
 
 /* Make this process's calls until its log is full.  Fails the test on an answer that no call gives. */

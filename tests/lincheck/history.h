@@ -81,6 +81,7 @@ struct history {
     uint32_t keys_n, lives_n, killed;
     bool moves;     /* records may have been moved: a version may have changed with nobody writing */
     uint64_t moved; /* as far as that was counted */
+    uint64_t copied, evicted, promoted, store_hits; /* likewise, above a store */
     struct op *op;
     struct walk *walk;
 };

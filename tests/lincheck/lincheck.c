@@ -40,11 +40,12 @@ static struct {
     uint64_t seed, operations, n;
     const char *append, *about, *file;
     char mode;
+    bool store; /* below every map, not below a third of them */
 } want = { .operations = 2000000, .mode = 'o' };
 
 static struct {
     uint64_t histories, operations, overlapping, pending, killed, lives, by_kind[OP_KINDS];
-    uint64_t walks, walks_bound, steps, moved;
+    uint64_t walks, walks_bound, steps, moved, copied, evicted, promoted, store_hits;
     uint32_t lives_most, keys_least, keys_most, moving;
     uint64_t failures;
 } covered = { .keys_least = UINT32_MAX };
@@ -100,6 +101,10 @@ static void cover(const struct history *h)
     covered.lives += h->lives_n;
     covered.moving += h->moves;
     covered.moved += h->moved;
+    covered.copied += h->copied;
+    covered.evicted += h->evicted;
+    covered.promoted += h->promoted;
+    covered.store_hits += h->store_hits;
     covered.lives_most = h->lives_n > covered.lives_most ? h->lives_n : covered.lives_most;
     covered.keys_least = h->keys_n < covered.keys_least ? h->keys_n : covered.keys_least;
     covered.keys_most = h->keys_n > covered.keys_most ? h->keys_n : covered.keys_most;
@@ -119,7 +124,7 @@ static bool record(const struct recording *recording, struct history *h)
 static struct recording long_course(void)
 {
     struct recording r = { .seed = random_next(&random_state), .processes = 2 + below(15), .keys_n = 1 + below(8),
-                           .walk_one_in = 300, .tight = below(4) == 0 };
+                           .walk_one_in = 300, .tight = below(4) == 0, .store = want.store || below(3) == 0 };
     r.calls_n = 32000 / r.processes < 4000 ? 32000 / r.processes : 4000;
     r.kills = below(3) ? below(24) : 0;
     r.yield_one_in = below(2) ? 0 : 20 + below(200);
@@ -130,7 +135,8 @@ static struct recording long_course(void)
 static struct recording deadly_course(void)
 {
     struct recording r = { .seed = random_next(&random_state), .processes = 3 + below(5), .keys_n = 1 + below(4),
-                           .walk_one_in = 60, .tight = below(8) == 0, .calls_n = 500, .kills = 30 + below(25) };
+                           .walk_one_in = 60, .tight = below(8) == 0, .calls_n = 500, .kills = 30 + below(25),
+                           .store = want.store || below(3) == 0 };
     r.yield_one_in = below(2) ? 0 : 5 + below(100);
     return r;
 }
@@ -151,6 +157,9 @@ static void run_operations(void)
     printf("\nwalks had to give or leave out %" PRIu64 " keys; %u histories in crowded maps, %" PRIu64
            " records moved; %" PRIu64 " steps of the search\n",
            covered.walks_bound, covered.moving, covered.moved, covered.steps);
+    printf("%" PRIu64 " entries copied to a store, %" PRIu64 " left for it, %" PRIu64 " came up again; %" PRIu64
+           " gets found their key there\n",
+           covered.copied, covered.evicted, covered.promoted, covered.store_hits);
     history_free(&h);
 }
 
@@ -308,7 +317,8 @@ static void read_arguments(int argc, char **argv)
 {
     static const struct option options[] = {
         { "operations", 1, 0, 'o' }, { "mutations", 1, 0, 'm' }, { "small", 1, 0, 's' }, { "samples", 1, 0, 'p' },
-        { "seed", 1, 0, 'S' },       { "append", 1, 0, 'a' },    { "about", 1, 0, 'A' }, { 0, 0, 0, 0 },
+        { "seed", 1, 0, 'S' },       { "append", 1, 0, 'a' },    { "about", 1, 0, 'A' }, { "store", 0, 0, 't' },
+        { 0, 0, 0, 0 },
     };
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -319,6 +329,7 @@ static void read_arguments(int argc, char **argv)
         case 'S': want.seed = strtoull(optarg, NULL, 0); break;
         case 'a': want.append = optarg; break;
         case 'A': want.about = optarg; break;
+        case 't': want.store = true; break;
         case 'o': want.operations = strtoull(optarg, NULL, 0); break;
         case 'm': case 's': case 'p':
             want.mode = (char)c;

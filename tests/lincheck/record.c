@@ -19,11 +19,14 @@
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "lincheck/calls.h"
+#include "map/registry.h"
+#include "tier/room.h"
 
 #define OPS_ALL (1u << 18) /* room of all logs together */
 #define WALKS_ALL (1u << 12)
 #define LIFE_S 60u /* a process that takes so long hangs (B) */
 #define TIGHT_HEAP (256u << 10)
+#define FILLERS_MAX 4000u /* where there is no end of room: twice of what the tight heap takes */
 #define ROOMY_HEAP (4u << 20)
 
 struct stage {
@@ -35,10 +38,12 @@ struct stage {
     struct walk walk[WALKS_ALL];
 };
 
-struct record {
+struct recorder {
     const struct recording *want;
     struct course course;
     pid_t pid[HISTORY_LIVES];
+    pid_t mover; /* 0: none */
+    char store[96];
     uint32_t lives_n, killed;
     uint64_t random;
 };
@@ -50,21 +55,32 @@ const char *record_text(void) { return stage && stage->text[0] ? stage->text : "
 /* -- The map -------------------------------------------------------------------------------------------- */
 
 /* Full of small records with holes between them: larger ones find room only where records are moved. */
-static void crowd(struct shoal *map, uint64_t *random)
+static void crowd(struct shoal *map, bool spills, uint64_t *random)
 {
     char name[24];
     static uint8_t value[100];
     uint32_t n = 0;
     int code = 0;
-    while (code == SHOAL_OK)
+    while (code == SHOAL_OK && n < FILLERS_MAX)
         code = shoal_put(map, name, (size_t)snprintf(name, sizeof name, "filler%u", n++), value, sizeof value);
-    require(code == SHOAL_EFULL, "filling: %d %s", code, shoal_error_text());
+    require(code == SHOAL_EFULL || (spills && code == SHOAL_OK), "filling: %d %s", code, shoal_error_text());
     for (uint32_t i = 0; i < n - 1; i++)
         if (random_below(random, 100) < 35)
             (void)shoal_delete(map, name, (size_t)snprintf(name, sizeof name, "filler%u", i));
 }
 
-static void open_map(struct record *r)
+static void store_remove(const char *directory)
+{
+    char path[112];
+    static const char *const files[] = { "pages", "pages.new", "lock" };
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory, files[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(directory);
+}
+
+static void open_map(struct recorder *r)
 {
     static const uint64_t capacities[3] = { 8, 64, 1024 };
     char name[64];
@@ -73,6 +89,12 @@ static void open_map(struct record *r)
     options.capacity = r->want->tight ? 4096 : capacities[random_below(&r->random, 3)];
     options.heap_bytes = r->want->tight ? TIGHT_HEAP : ROOMY_HEAP;
     options.max_threads = 2 * HISTORY_LIVES;
+    if (r->want->store) {
+        snprintf(r->store, sizeof r->store, "/dev/shm/%s.store", name);
+        store_remove(r->store);
+        options.store = r->store;
+        options.on_full = SHOAL_FULL_SPILL;
+    }
     (void)shoal_unlink(name);
     int code = shoal_create(name, &options, &r->course.map);
     require(code == 0, "create: %d %s", code, shoal_error_text());
@@ -80,11 +102,11 @@ static void open_map(struct record *r)
     (void)shoal_unlink(name);
     require(code == 0, "open: %d %s", code, shoal_error_text());
     if (r->want->tight)
-        crowd(r->course.map, &r->random);
+        crowd(r->course.map, r->want->store, &r->random);
 }
 
 /* Afterwards every invariant holds, whoever died (C). */
-static bool judge_map(struct record *r, struct history *history)
+static bool judge_map(struct recorder *r, struct history *history)
 {
     struct shoal_stats stats = SHOAL_STATS_INIT;
     struct shoal_report report = SHOAL_REPORT_INIT;
@@ -95,17 +117,81 @@ static bool judge_map(struct record *r, struct history *history)
         snprintf(stage->text, sizeof stage->text, "C: afterwards: %s %s (%u dead undecided)", report.text,
                  shoal_error_text(), reaped.undecided);
     /* In the tight map, one who was killed may have moved a record without having counted it. */
-    history->moves = r->want->tight || stats.evacuated != 0;
+    history->moves = r->want->tight || r->want->store || stats.evacuated != 0;
     history->moved = stats.evacuated;
+    history->copied = stats.copied;
+    history->evicted = stats.evicted;
+    history->promoted = stats.promoted;
+    history->store_hits = stats.store_hits;
     shoal_close(r->course.readonly);
     shoal_close(r->course.map);
+    if (r->want->store)
+        store_remove(r->store);
     return good;
+}
+
+/* -- Between the tiers ------------------------------------------------------------------------------------ */
+
+/* The entries of a key and its neighbours leave for the store, which calls would not make them do in a map that is not
+ * full.  They come up when they are read. */
+static void make_leave(const struct course *course, uint64_t *random, uint64_t bytes)
+{
+    struct call call;
+    char name[64] = "";
+    const int name_bytes = course_key(random_below(random, course->keys_n), name);
+    require(call_begin(course->map, &call) == 0 && call_attach(&call) == 0, "between: %s", shoal_error_text());
+    const struct probe p = probe_make(call.segment, name, name_bytes & 31);
+    const struct below *below = &call.map->tier->below;
+    const int code = below->make_room(below, call.a, &p, bytes, 1);
+    require(code == 0 || code == SHOAL_MISSING, "make room: %d %s", code, shoal_error_text());
+    call_end(&call);
+}
+
+static void between_calls(const struct course *course, uint64_t *random)
+{
+    if (random_below(random, 6) == 0)
+        make_leave(course, random, 0);
+}
+
+static void mover_live(const struct recorder *r, uint64_t random)
+{
+    for (;;) {
+        if (random_below(&random, 16) == 0)
+            require(shoal_sync(r->course.map) == 0, "sync: %s", shoal_error_text());
+        make_leave(&r->course, &random, random_below(&random, 32) ? 0 : 1);
+        sched_yield();
+    }
+}
+
+static void mover_start(struct recorder *r)
+{
+    const uint64_t random = random_next(&r->random);
+    const pid_t parent = getpid();
+    r->mover = child_fork();
+    if (r->mover != 0)
+        return;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(1);
+    fail_into(stage->text, sizeof stage->text);
+    mover_live(r, random);
+}
+
+static void mover_end(struct recorder *r)
+{
+    int status = 0;
+    kill(r->mover, SIGKILL);
+    while (waitpid(r->mover, &status, 0) < 0)
+        require(errno == EINTR, "waitpid: %s", strerror(errno));
+    if (!WIFSIGNALED(status) && !stage->text[0])
+        snprintf(stage->text, sizeof stage->text, "the mover ended with status 0x%x", status);
+    r->mover = 0;
 }
 
 /* -- Processes ------------------------------------------------------------------------------------------ */
 
 /* Nothing of those who are dead now can take effect once this has returned. */
-static void reap_dead(const struct record *r, uint32_t self)
+static void reap_dead(const struct recorder *r, uint32_t self)
 {
     bool dead[HISTORY_LIVES];
     struct shoal_reaped reaped = SHOAL_REAPED_INIT;
@@ -121,7 +207,7 @@ static void reap_dead(const struct record *r, uint32_t self)
             stage->log[i].reaped = now;
 }
 
-static void live_start(struct record *r, bool follows)
+static void live_start(struct recorder *r, bool follows)
 {
     const uint32_t i = r->lives_n++;
     const bool reaps = follows && random_below(&r->random, 4) != 0;
@@ -147,7 +233,7 @@ static void live_start(struct record *r, bool follows)
     _exit(0);
 }
 
-static bool live_end(struct record *r, uint32_t i)
+static bool live_end(struct recorder *r, uint32_t i)
 {
     int status = 0;
     while (waitpid(r->pid[i], &status, 0) < 0)
@@ -162,13 +248,13 @@ static bool live_end(struct record *r, uint32_t i)
     return killed;
 }
 
-static bool runs(const struct record *r, uint32_t i)
+static bool runs(const struct recorder *r, uint32_t i)
 {
     return r->pid[i] != 0 && __atomic_load_n(&stage->log[i].ended, __ATOMIC_SEQ_CST) == 0;
 }
 
 /* A random one of those that run; HISTORY_LIVES = none does. */
-static uint32_t victim(struct record *r)
+static uint32_t victim(struct recorder *r)
 {
     const uint32_t from = random_below(&r->random, r->lives_n);
     for (uint32_t i = 0; i < r->lives_n; i++)
@@ -178,7 +264,7 @@ static uint32_t victim(struct record *r)
 }
 
 /* Kills come when so many stamps have been given: the instant within the victim's call is anybody's guess. */
-static void kill_some(struct record *r)
+static void kill_some(struct recorder *r)
 {
     const uint64_t every = (uint64_t)r->want->processes * r->want->calls_n / (r->want->kills + 1);
     for (uint32_t k = 1; k <= r->want->kills && r->lives_n < HISTORY_LIVES && !stage->text[0]; k++) {
@@ -190,6 +276,10 @@ static void kill_some(struct record *r)
         } while (i != HISTORY_LIVES && stamp_now(&stage->stamp) < at && !stage->text[0]);
         if (i == HISTORY_LIVES)
             return;
+        if (r->mover != 0 && random_below(&r->random, 2)) {
+            mover_end(r);
+            mover_start(r);
+        }
         kill(r->pid[i], SIGKILL);
         if (live_end(r, i)) {
             r->killed++;
@@ -222,7 +312,7 @@ static void gather_log(const struct log *log, struct history *history)
 
 bool record_history(const struct recording *recording, struct history *ret)
 {
-    struct record r = { .want = recording, .random = random_mix(recording->seed) };
+    struct recorder r = { .want = recording, .random = random_mix(recording->seed) };
     if (!stage)
         stage = child_memory(sizeof *stage);
     stage->stamp = 1;
@@ -230,15 +320,20 @@ bool record_history(const struct recording *recording, struct history *ret)
     stage->text[0] = '\0';
     r.course = (struct course){ .seed = recording->seed, .stamp = &stage->stamp, .keys_n = recording->keys_n,
                                 .walk_one_in = recording->walk_one_in, .yield_one_in = recording->yield_one_in,
-                                .large = recording->tight || random_below(&r.random, 2) };
+                                .large = recording->tight || random_below(&r.random, 2),
+                                .between = recording->store ? between_calls : NULL };
     open_map(&r);
     for (uint32_t i = 0; i < recording->processes; i++)
         live_start(&r, false);
+    if (recording->store)
+        mover_start(&r);
     __atomic_store_n(&stage->go, 1, __ATOMIC_RELEASE);
     kill_some(&r);
     for (uint32_t i = 0; i < r.lives_n; i++)
         if (r.pid[i] != 0)
             (void)live_end(&r, i);
+    if (r.mover != 0)
+        mover_end(&r);
     history_clear(ret);
     ret->seed = recording->seed;
     ret->keys_n = recording->keys_n;

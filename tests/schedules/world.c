@@ -61,6 +61,8 @@ static void member_make(struct member *m, uint32_t member, const struct geometry
     s->hints = (shared_u64 *)(void *)(s->base + geo->hints_at);
     s->slots_n = geo->groups_all_n * GROUP_SLOTS;
     s->span_shift = (uint32_t)__builtin_ctzll(geo->span_bytes);
+    s->window = WINDOW_GROUPS;
+    s->version_mask = UINT64_MAX; /* no store below */
     classes_plan(geo->span_bytes, geo->spans_n, &s->classes);
     s->file = 0;
     s->own = OWN_FD + (int)member;
@@ -93,7 +95,7 @@ void world_make(uint32_t capacity)
         world_fail("no memory");
     memset(world.bytes, 0, WORLD_WORDS_MAX * 4);
     world.words_n = (uint32_t)(geo.segment_bytes / 4);
-    geometry_header(&geo, (struct segment_header *)(void *)world.bytes);
+    geometry_header(&geo, "", (struct segment_header *)(void *)world.bytes);
     memset(lock_holder, WORLD_NOBODY, sizeof lock_holder);
     arena.used = 0;
     for (uint32_t i = 0; i < WORLD_MEMBERS; i++)

@@ -21,7 +21,7 @@ import re
 import subprocess
 import sys
 
-FLOORS = ["base", "format", "memory", "table", "store", "map"]
+FLOORS = ["base", "format", "memory", "table", "store", "tier", "map"]
 APART = {("store", floor) for floor in ("format", "memory", "table")}
 ORDERS_IN = ("src/base/atomic.h", "src/store/board.h")
 HOMES = {

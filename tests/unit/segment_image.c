@@ -99,6 +99,6 @@ void image_write(const char *path, const void *bytes, size_t n, uint64_t at)
 void image_write_header(const char *path, const struct geometry *geometry)
 {
     struct segment_header header;
-    geometry_header(geometry, &header);
+    geometry_header(geometry, "", &header);
     image_write(path, &header, offsetof(struct segment_header, wait_mask), 0);
 }

@@ -203,13 +203,10 @@ static void assert_options_refused(struct frame *f, const struct shoal_options *
 static void options_of_later_versions(void **state)
 {
     struct shoal_options o = frame_options(), good = o;
-    o.store = "/tmp";
-    assert_options_refused(*state, &o, "options.store: this version has no backing store");
-    o = good;
     o.on_full = SHOAL_FULL_SPILL;
-    assert_options_refused(*state, &o, "options.on_full: SHOAL_FULL_SPILL needs a backing store");
+    assert_options_refused(*state, &o, "options.on_full: SHOAL_FULL_SPILL needs options.store");
     o.on_full = SHOAL_FULL_EVICT;
-    assert_options_refused(*state, &o, "options.on_full: this version has no eviction");
+    assert_options_refused(*state, &o, "options.on_full: this version drops nothing");
     o.on_full = 3;
     assert_options_refused(*state, &o, "options.on_full: 3 is not a policy");
     for (uint32_t bit = 3; bit < 32; bit++) {
@@ -224,8 +221,11 @@ static void options_of_later_versions(void **state)
     how.ttl_ms = 5;
     assert_refused(shoal_put_with(map, "key", 3, "x", 1, &how, NULL), SHOAL_EINVAL, "how.ttl_ms: this version has no expiry");
     how.ttl_ms = 0;
-    how.flags = 2;
-    assert_refused(shoal_put_with(map, "key", 3, "x", 1, &how, NULL), SHOAL_EINVAL, "how.flags: 0x2");
+    how.flags = 4;
+    assert_refused(shoal_put_with(map, "key", 3, "x", 1, &how, NULL), SHOAL_EINVAL, "how.flags: 0x4");
+    how.flags = SHOAL_DURABLE;
+    assert_refused(shoal_put_with(map, "key", 3, "x", 1, &how, NULL), SHOAL_EINVAL, "SHOAL_DURABLE needs a store");
+    assert_refused(shoal_sync(map), SHOAL_EINVAL, "has no store to sync with");
     assert_holds(map, "key", NULL);
 }
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reading a key wherever it is.
+ */
+#ifndef SHOAL_MAP_LOOKUP_H
+#define SHOAL_MAP_LOOKUP_H
+
+#include "map/registry.h"
+#include "table/read.h"
+#include "tier/tier.h"
+
+/* As read_key, then as tier_read.  call->a may be NULL. */
+static inline int lookup_key(const struct call *call, const struct probe *p, struct read_sink *sink)
+{
+    int rc = read_key(call->segment, call->a, p, sink);
+    return rc == SHOAL_MISSING && call->map->tier != NULL && !sink->deleted ? tier_read(call->map->tier, call->a, p, sink)
+                                                                            : rc;
+}
+
+#endif

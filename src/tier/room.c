@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Victims by approximate recency (room.h).
+ *
+ * A clock: each use of a slot sets its mark to RECENCY_MAX, each passing of the hand takes one off, and who is met without
+ * a mark is a victim.  The hand goes over the key's window where slots are short, and over the whole table, shared by all,
+ * where the heap is.  Victims that are in the store leave at once.  Of the others a batch is copied down, and as many
+ * leave as are needed: the rest stays as a reserve that leaves without the store's lock.
+ *
+ * What leaves for a record need not be of its size class.  So the first round takes any victims, the second those of its
+ * class alone, and each later one, behind which spans are evacuated, twice as many spans of any.
+ */
+#include "tier/room.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "tier/copy.h"
+
+#define HAND_GROUPS 16u       /* the hand moves by so many */
+#define LAPS (RECENCY_MAX + 1u) /* behind so many nobody has a mark, but who was used meanwhile */
+#define WANT_BYTES_LEAST 16384u
+#define WANT_BLOCKS 8u        /* of the record's class */
+#define SPANS_LOG2_MAX 6u
+#define ANY_CLASS UINT32_MAX
+#define WANT_SLOTS 4u
+#define BEHIND_GROUPS 256u /* a batch, where most have no mark and are not in the store */
+#define CLEAN_GROUPS 64u
+
+struct hunt {
+    struct tier *tier;
+    struct attachment *a;
+    uint64_t want_bytes, got_bytes;
+    uint32_t want_slots, got_slots;
+    uint32_t class_i;      /* of victims, or ANY_CLASS */
+    uint32_t lap;
+    struct copies *copies; /* NULL: only what is clean, used lately or not */
+};
+
+static bool hunt_is_over(const struct hunt *h)
+{
+    return h->got_bytes >= h->want_bytes && h->got_slots >= h->want_slots;
+}
+
+static void evict(struct hunt *h, const struct mutate_found *f)
+{
+    const struct segment *s = h->tier->segment;
+    uint64_t home = hash_home(read_hash(s, &f->record), s->geo.groups_n);
+    if (mutate_evict(h->a, f, home)) {
+        h->got_bytes += f->place.bytes;
+        h->got_slots++;
+    }
+}
+
+/* A pass of the hand. */
+static bool has_mark(const struct hunt *h, uint64_t slot_i)
+{
+    shared_u8 *mark = &h->tier->segment->recency[slot_i];
+    if (h->copies == NULL)
+        return false;
+    uint8_t left = load_relaxed_u8(mark); /* relaxed: a hint */
+    if (left == 0)
+        return false;
+    store_relaxed_u8(mark, (uint8_t)(left - 1));
+    return true;
+}
+
+/* The entry there, if it is to be looked at now; pinned. */
+static bool hunt_find(const struct hunt *h, uint64_t slot_i, struct mutate_found *ret)
+{
+    return slot_is_in_effect(load_acquire_u64(segment_slot(h->tier->segment, slot_i))) && /* [slot-publish] */
+           !has_mark(h, slot_i) && mutate_find_in(h->a, HAZARD_SPARE, slot_i, ret) == 0;
+}
+
+/* Met in an earlier lap? */
+static bool is_chosen(const struct hunt *h, uint64_t slot_i)
+{
+    for (uint32_t i = 0; h->lap > 0 && i < h->copies->n; i++)
+        if (h->copies->of[i].slot_i == slot_i)
+            return true;
+    return false;
+}
+
+static void choose(struct hunt *h, const struct mutate_found *f)
+{
+    if (h->copies != NULL && !copies_are_full(h->copies) && !is_chosen(h, f->slot_i))
+        copies_add(h->copies, f);
+}
+
+static void hunt_slot(struct hunt *h, uint64_t slot_i)
+{
+    struct mutate_found f;
+    if (!hunt_find(h, slot_i, &f) || (h->class_i != ANY_CLASS && f.place.class_i != h->class_i))
+        return;
+    if (copy_is_clean(&f))
+        evict(h, &f);
+    else
+        choose(h, &f);
+}
+
+/* False: enough, or enough to copy. */
+static bool hunt_group(struct hunt *h, uint64_t group)
+{
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+        hunt_slot(h, group * GROUP_SLOTS + i);
+    return !hunt_is_over(h) && (h->copies == NULL || !copies_are_full(h->copies));
+}
+
+static uint32_t laps_of(const struct hunt *h) { return h->copies != NULL ? LAPS : 1; }
+
+/* Where that is not enough, those behind the window are copied too: neighbours lie together in the store, and will need
+ * room as well. */
+static void hunt_window(struct hunt *h, const struct probe *p)
+{
+    const struct segment *s = h->tier->segment;
+    uint64_t end = p->home + s->window;
+    struct mutate_found f;
+    for (h->lap = 0; h->lap < laps_of(h); h->lap++)
+        for (uint64_t g = p->home; g < end && g < s->geo.groups_all_n; g++)
+            if (!hunt_group(h, g))
+                return;
+    h->lap = 0;
+    for (uint64_t g = end; h->copies != NULL && g < end + BEHIND_GROUPS && g < s->geo.groups_all_n; g++)
+        for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+            if (hunt_find(h, g * GROUP_SLOTS + i, &f) && !copy_is_clean(&f))
+                choose(h, &f);
+}
+
+static void hunt_table(struct hunt *h)
+{
+    const struct segment *s = h->tier->segment;
+    uint64_t steps = (s->geo.groups_all_n + HAND_GROUPS - 1) / HAND_GROUPS;
+    for (uint64_t step = 0; step < steps * laps_of(h); step++) {
+        h->lap = (uint32_t)(step / steps);
+        uint64_t from = fetch_add_relaxed_u64(&s->header->clock, 1) % steps * HAND_GROUPS;
+        for (uint64_t g = from; g < from + HAND_GROUPS && g < s->geo.groups_all_n; g++)
+            if (!hunt_group(h, g))
+                return;
+    }
+}
+
+/* Those that were copied, as far as they are needed. */
+static void evict_copied(struct hunt *h)
+{
+    for (uint32_t i = 0; i < h->copies->n && !hunt_is_over(h); i++) {
+        const struct copy *c = &h->copies->of[i];
+        struct mutate_found f;
+        if (c->w != 0 && mutate_find_in(h->a, HAZARD_SPARE, c->slot_i, &f) == 0 && f.w == c->w && copy_is_clean(&f))
+            evict(h, &f);
+    }
+}
+
+static int copy_and_evict(struct hunt *h)
+{
+    int rc = store_lock(h->tier->store, COPY_LOCK_MS);
+    if (rc != 0)
+        return rc;
+    rc = copy_down(h->tier, h->a, h->copies);
+    store_unlock(h->tier->store);
+    if (rc == 0)
+        evict_copied(h);
+    return rc;
+}
+
+static struct hunt hunt_begin(struct tier *tier, struct attachment *a, uint64_t bytes, uint32_t round)
+{
+    const struct segment *s = tier->segment;
+    struct hunt h = { .tier = tier, .a = a, .class_i = ANY_CLASS };
+    uint64_t most = s->geo.heap_bytes / 64, want = bytes + bytes / 4;
+    if (bytes == 0) {
+        h.want_slots = WANT_SLOTS;
+    } else if (round == 2 && classes_find(&s->classes, bytes) < s->classes.n) {
+        h.class_i = classes_find(&s->classes, bytes);
+        h.want_bytes = WANT_BLOCKS * bytes;
+    } else {
+        uint32_t spans_log2 = round < 2 ? 0 : round - 2 < SPANS_LOG2_MAX ? round - 2 : SPANS_LOG2_MAX;
+        uint64_t least = WANT_BYTES_LEAST < most ? WANT_BYTES_LEAST : most;
+        if (round > 2)
+            least = s->geo.span_bytes << spans_log2;
+        h.want_bytes = want > least ? want : least;
+    }
+    return h;
+}
+
+static void hunt(struct hunt *h, const struct probe *p)
+{
+    if (h->want_slots > 0)
+        hunt_window(h, p);
+    else
+        hunt_table(h);
+}
+
+int tier_make_room_of_clean(struct tier *tier, struct attachment *a, const struct probe *p, uint64_t bytes)
+{
+    struct hunt h = hunt_begin(tier, a, bytes, 1);
+    if (bytes > 0) /* the hand of one pass: readers do not wait for more */
+        for (uint64_t g = p->home; g < p->home + CLEAN_GROUPS && g < tier->segment->geo.groups_all_n; g++)
+            if (!hunt_group(&h, g))
+                break;
+    if (h.want_slots > 0)
+        hunt_window(&h, p);
+    hazard_clear(a, HAZARD_SPARE);
+    return h.got_slots > 0 ? 0 : SHOAL_EFULL;
+}
+
+/* Where nothing spills only what is in the store already may leave: then nobody writes to it but who syncs. */
+static int copies_make(struct hunt *h)
+{
+    if ((h->tier->segment->geo.features & FEATURE_SPILL) == 0)
+        return 0;
+    h->copies = malloc(sizeof *h->copies);
+    if (h->copies == NULL)
+        return error_os("room for records");
+    h->copies->n = 0;
+    h->copies->bytes = 0;
+    return 0;
+}
+
+int tier_make_room(const struct below *below, struct attachment *a, const struct probe *p, uint64_t bytes,
+                   uint32_t round)
+{
+    struct tier *tier = (struct tier *)(uintptr_t)below;
+    struct hunt h = hunt_begin(tier, a, bytes, round);
+    int rc = copies_make(&h);
+    if (rc != 0)
+        return rc;
+    hunt(&h, p);
+    bool any = h.copies != NULL && h.copies->n > 0;
+    if (!hunt_is_over(&h) && any)
+        rc = copy_and_evict(&h);
+    hazard_clear(a, HAZARD_SPARE);
+    free(h.copies);
+    if (h.got_slots > 0 || (h.class_i != ANY_CLASS && rc == 0))
+        return 0;
+    return rc != 0 || any ? rc : SHOAL_MISSING;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that is not in the store yet, and then the disk (tier.h).
+ *
+ * `dirty` has a bit for each group whose slots changed their meaning; a writer sets it behind the change.  The holder of
+ * the store's lock moves the bits of a word to `syncing`, before he looks at the slots, and takes them away from there
+ * when what he found is published and marked.  He may die anywhere: what he did not finish has its bit in one of them.
+ * Who has changed a slot and not yet set the bit, or died there, has a hazard or a name on the record meanwhile: those are
+ * looked at first, so what took effect before the call is found.
+ *
+ * Many callers at once: the first copies for all, the others find nothing left, and a commit has nothing to do where the
+ * root is durable.
+ */
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "memory/settle.h"
+#include "tier/copy.h"
+
+#define PASS_COPIES 8u     /* batches under one hold of the lock, so that others come between */
+#define KEY_GROUPS 256u    /* groups that a durable write of one key takes along */
+
+struct pass {
+    struct tier *tier;
+    struct attachment *a;
+    struct copies *copies;
+    uint64_t word_at, word_n; /* words of groups whose entries are in `copies` */
+    uint32_t batches;
+    int code; /* the first failure of single records */
+};
+
+/* -- Groups ---------------------------------------------------------------------------------------- */
+
+static int flush_copies(struct pass *p)
+{
+    int rc = p->copies->n > 0 ? copy_down(p->tier, p->a, p->copies) : 0;
+    p->copies->n = 0;
+    p->copies->bytes = 0;
+    p->batches++;
+    if (rc != SHOAL_ECORRUPT)
+        return rc;
+    p->code = rc;
+    return 0;
+}
+
+static int take_group(struct pass *p, uint64_t group)
+{
+    const struct segment *s = p->tier->segment;
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        struct mutate_found f;
+        uint64_t slot_i = group * GROUP_SLOTS + i;
+        if (!slot_is_in_effect(load_seq_u64(segment_slot(s, slot_i)))) /* [slot-publish] */
+            continue;
+        int rc = mutate_find_in(p->a, HAZARD_SPARE, slot_i, &f);
+        if (rc < 0)
+            p->code = rc;
+        if (rc != 0 || copy_is_clean(&f))
+            continue;
+        copies_add(p->copies, &f);
+        if (copies_are_full(p->copies) && (rc = flush_copies(p)) != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* The word's bits, and what they stand for: published and marked when it returns 0. */
+static int take_word(struct pass *p, uint64_t word_i)
+{
+    const struct segment *s = p->tier->segment;
+    shared_u64 *dirty = &s->dirty[word_i], *syncing = &s->syncing[word_i];
+    uint64_t bits = load_seq_u64(dirty), rest = load_seq_u64(syncing); /* [dirty] */
+    if ((bits | rest) == 0)
+        return 0;
+    if (bits != 0) {
+        (void)fetch_or_u64(syncing, bits); /* [dirty] dies here: both have it */
+        (void)fetch_and_u64(dirty, ~bits); /* [dirty] */
+    }
+    for (uint64_t left = bits | rest; left != 0; left &= left - 1) {
+        uint64_t group = word_i * 64 + (uint64_t)__builtin_ctzll(left);
+        int rc = group < s->geo.groups_all_n ? take_group(p, group) : 0;
+        if (rc != 0)
+            return rc;
+    }
+    int rc = flush_copies(p);
+    if (rc == 0 && p->code == 0)
+        (void)fetch_and_u64(syncing, ~(bits | rest)); /* [dirty] */
+    return rc;
+}
+
+/* -- Writers under way --------------------------------------------------------------------------------- */
+
+static void mark_block(const struct segment *s, uint64_t block)
+{
+    struct block_place place;
+    if (block == 0 || (block & HAZARD_GUARD_BIT) != 0 || !segment_locate(s, block, &place))
+        return;
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    if (slot_i < s->slots_n)
+        segment_set_dirty(s, slot_i / GROUP_SLOTS);
+}
+
+static void mark_under_way(struct attachment *a)
+{
+    const struct segment *s = a->segment;
+    uint32_t used = segment_entries_used(s);
+    for (uint32_t i = 0; i < used; i++) {
+        const struct entry *e = &s->entries[i];
+        for (uint32_t j = 0; j < OWNED_N; j++)
+            mark_block(s, load_seq_u64(&e->owned[j])); /* [entry-names] */
+        for (uint32_t j = 0; j < HAZARDS_OP; j++)
+            mark_block(s, load_seq_u64(&e->hazard[j])); /* [hazard] */
+    }
+}
+
+/* -- Calls ---------------------------------------------------------------------------------------------- */
+
+/* Words from *io_word on, as long as one may hold the lock. */
+static int pass(struct pass *p, uint64_t *io_word)
+{
+    const struct segment *s = p->tier->segment;
+    int rc = store_lock(p->tier->store, COPY_LOCK_MS);
+    if (rc != 0)
+        return rc;
+    p->batches = 0;
+    while (rc == 0 && *io_word < s->geo.dirty_n && p->batches < PASS_COPIES) {
+        rc = take_word(p, *io_word);
+        *io_word += rc == 0;
+    }
+    if (rc == 0 && *io_word == s->geo.dirty_n && p->code == 0)
+        rc = store_commit(p->tier->store);
+    store_unlock(p->tier->store);
+    return rc;
+}
+
+static int pass_begin(struct tier *tier, struct attachment *a, struct pass *ret)
+{
+    *ret = (struct pass){ .tier = tier, .a = a, .copies = malloc(sizeof *ret->copies) };
+    if (ret->copies == NULL)
+        return error_os("sync");
+    ret->copies->n = 0;
+    ret->copies->bytes = 0;
+    return 0;
+}
+
+static int pass_end(struct pass *p, int rc)
+{
+    hazard_clear(p->a, HAZARD_SPARE);
+    free(p->copies);
+    return rc != 0 ? rc : p->code;
+}
+
+int tier_sync(struct tier *tier, struct attachment *a)
+{
+    struct pass p;
+    int rc = pass_begin(tier, a, &p);
+    if (rc != 0)
+        return rc;
+    mark_under_way(a);
+    for (uint64_t word = 0; rc == 0 && word < tier->segment->geo.dirty_n && p.code == 0;)
+        rc = pass(&p, &word);
+    return pass_end(&p, rc);
+}
+
+/* The key's entry, if it has one, and dirty groups from there on: those of others who wait for the same lock. */
+static int key_pass(struct pass *p, const struct probe *probe)
+{
+    const struct segment *s = p->tier->segment;
+    struct mutate_found f;
+    int rc = mutate_find(p->a, probe, HAZARD_SPARE, &f);
+    if (rc == 0 && !copy_is_clean(&f))
+        copies_add(p->copies, &f);
+    if (rc >= 0)
+        rc = flush_copies(p);
+    uint64_t taken = 0;
+    for (uint64_t i = 0; rc == 0 && i < s->geo.dirty_n && taken < KEY_GROUPS; i++) {
+        taken += (uint64_t)__builtin_popcountll(load_seq_u64(&s->dirty[i])); /* [dirty] */
+        rc = take_word(p, i);
+    }
+    return rc;
+}
+
+int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *probe)
+{
+    struct pass p;
+    int rc = pass_begin(tier, a, &p);
+    if (rc == 0)
+        rc = store_lock(tier->store, COPY_LOCK_MS);
+    if (rc == 0) {
+        rc = key_pass(&p, probe);
+        if (rc == 0)
+            rc = store_commit(tier->store);
+        store_unlock(tier->store);
+    }
+    return pass_end(&p, rc);
+}

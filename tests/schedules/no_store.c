@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * In the place of the tier: no world here has a store below its table.
+ */
+#include <stdlib.h>
+
+#include "tier/tier.h"
+
+int tier_read(struct tier *tier, struct attachment *a, const struct probe *p, struct read_sink *sink)
+{
+    (void)tier, (void)a, (void)p, (void)sink;
+    abort();
+}
+
+int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *p)
+{
+    (void)tier, (void)a, (void)p;
+    abort();
+}
+
+int tier_walk_open(struct tier *tier, struct tier_walk **ret_walk)
+{
+    (void)tier, (void)ret_walk;
+    abort();
+}
+
+int tier_walk_next(struct tier_walk *walk, struct attachment *a, struct read_sink *sink)
+{
+    (void)walk, (void)a, (void)sink;
+    abort();
+}
+
+int tier_walk_next_key(struct tier_walk *walk, struct attachment *a, struct read_sink *sink)
+{
+    (void)walk, (void)a, (void)sink;
+    abort();
+}
+
+void tier_walk_close(struct tier_walk *walk)
+{
+    (void)walk;
+    abort();
+}
+
+int tier_estimate(const struct tier *tier, uint64_t *ret_n)
+{
+    (void)tier, (void)ret_n;
+    abort();
+}
+
+int store_stat(struct store *store, struct store_stat *ret_stat)
+{
+    (void)store, (void)ret_stat;
+    abort();
+}
+
+int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n)
+{
+    (void)store, (void)each, (void)arg, (void)ret_faults_n;
+    abort();
+}
