@@ -17,6 +17,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 FOLDERS = ("base", "format", "map", "memory", "table")
+FOLDERS_ABOVE_A_STORE = FOLDERS + ("store", "tier")  # before there was src/tier no map had a store
 COUNTS = {  # what is added up, by suite: (text, pattern)
     "kill": [
         ("kills at crash states", r"killed at (\d+) of \d+ crash states"),
@@ -34,7 +35,9 @@ COUNTS = {  # what is added up, by suite: (text, pattern)
 
 def library_of(commit):
     """A hash, or None: there is no such commit."""
-    done = subprocess.run(["git", "rev-parse", *(f"{commit}:src/{folder}" for folder in FOLDERS)], cwd=HERE,
+    has_tiers = subprocess.run(["git", "cat-file", "-e", f"{commit}:src/tier"], cwd=HERE, capture_output=True).returncode == 0
+    folders = FOLDERS_ABOVE_A_STORE if has_tiers else FOLDERS
+    done = subprocess.run(["git", "rev-parse", *(f"{commit}:src/{folder}" for folder in folders)], cwd=HERE,
                           capture_output=True, text=True)
     return hashlib.sha256(done.stdout.encode()).hexdigest()[:12] if done.returncode == 0 else None
 
