@@ -395,6 +395,8 @@ struct shoal_stats {
     /* above a store, since the map's creation: gets that asked it, and found the
      * key there; entries copied down, entries that left, records that came up */
     uint64_t store_gets, store_hits, copied, evicted, promoted;
+    /* background syncs since then: that succeeded, that failed */
+    uint64_t flushes, flush_failures;
     /* the store now: records, keys and values of them, bytes of its file */
     uint64_t store_records, store_payload_bytes, store_file_bytes;
 };
@@ -440,6 +442,25 @@ SHOAL_API int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped);
  * SHOAL_EFULL: another process holds the store for too long, the text names it;
  * SHOAL_ESTORE, SHOAL_ECORRUPT: nothing is lost that was durable before. */
 SHOAL_API int shoal_sync(struct shoal *map);
+
+struct shoal_flush {
+    size_t size;          /* sizeof(struct shoal_flush) */
+    uint32_t interval_ms; /* so often, where anything has changed; 1 .. 3 600 000 */
+    uint32_t reserved;
+    uint64_t bytes;       /* and when so many bytes of records were written; 0 = at any number */
+};
+#define SHOAL_FLUSH_INIT { .size = sizeof(struct shoal_flush), .interval_ms = 1000 }
+
+/* Sync in the background, by a thread of this process: what is lost with the machine is
+ * at most what was written in an interval and the time that a sync takes.  Any number of
+ * processes may ask for it; one of them works, and where it ends or dies another takes
+ * over within its interval.  The thread takes one of the map's max_threads.  A second
+ * call changes how.  What fails is tried again; shoal_stats says how often
+ * (flush_failures).  Ends with shoal_flush_stop and shoal_close; not inherited by a fork.
+ * how NULL = SHOAL_FLUSH_INIT.  0, SHOAL_EINVAL (also without a store), SHOAL_EREADONLY, SHOAL_EOS. */
+SHOAL_API int shoal_flush_start(struct shoal *map, const struct shoal_flush *how);
+/* 0 also where nothing was started.  Waits for a sync that is under way. */
+SHOAL_API int shoal_flush_stop(struct shoal *map);
 
 /* Called now and then by calls that last: so many of about so many records are done.  Anything but 0 ends the call with
  * that answer (a number > 0). */

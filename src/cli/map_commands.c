@@ -280,6 +280,8 @@ static const struct field stat_fields[] = {
     FIELD(shoal_stats, copied),
     FIELD(shoal_stats, evicted),
     FIELD(shoal_stats, promoted),
+    FIELD(shoal_stats, flushes),
+    FIELD(shoal_stats, flush_failures),
     FIELD(shoal_stats, store_records),
     FIELD(shoal_stats, store_payload_bytes),
     FIELD(shoal_stats, store_file_bytes),

@@ -325,7 +325,7 @@ struct entry {
     shared_u64 command[COMMAND_BYTES / 8];
     shared_u64 attached_ns; /* written before attached is set: tells one attachment from the next */
     shared_u64 draining; /* first span + 1 of the run it is emptying, so that no sweep calls that off; 0 = none */
-    uint8_t pad0[64 - 56];
+    shared_u64 flushes; /* statistics, relaxed: here because there is room */
     /* line 1: what this attachment is in the middle of; each named before the CAS it announces */
     shared_u64 counter;
     shared_u64 pending_block;
@@ -340,7 +340,8 @@ struct entry {
     shared_u64 gets, hits, writes, deletes, reaped, healed, evacuated, freed;
     shared_u64 unpinned; /* views ended, by fetch_add of any thread of the process */
     shared_u64 below_gets, below_hits, copied, evicted, promoted; /* above a store */
-    shared_u64 reserved[2];
+    shared_u64 written; /* likewise: bytes of records */
+    shared_u64 flush_failures;
 };
 static_assert(offsetof(struct entry, counter) == 64, "line 1");
 static_assert(offsetof(struct entry, retired) == 128, "line 2");

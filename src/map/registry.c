@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/os.h"
+#include "map/flush.h"
 #include "tier/tier.h"
 
 /* What liburcu orders, ThreadSanitizer cannot see. */
@@ -63,6 +64,9 @@ static void child_take_over(void)
         memset(s->held, 0, s->geo.entries_n);
         child_forget_attachments(s);
         atomic_store_explicit(&open->users, 1, memory_order_relaxed); /* views and calls are the parent's */
+        flusher_forget(open->flusher);
+        open->flusher = NULL;
+        pthread_mutex_init(&open->flush_mutex, NULL);
     }
     if (registry.fork_word != NULL)
         *registry.fork_word = 1;
@@ -347,6 +351,7 @@ int registry_open(struct segment *segment, struct tier *tier, bool readonly, con
     }
     open->segment = segment;
     open->tier = tier;
+    pthread_mutex_init(&open->flush_mutex, NULL);
     open->readonly = readonly;
     open->users = 1;
     (void)snprintf(open->name, sizeof open->name, "%s", name);
@@ -367,6 +372,8 @@ int registry_open(struct segment *segment, struct tier *tier, bool readonly, con
 
 void registry_close(struct shoal *map)
 {
+    if (atomic_load_explicit(&map->open, memory_order_acquire) != NULL)
+        (void)shoal_flush_stop(map); /* its thread uses the handle */
     (void)registry_fork_id();
     struct open_map *open = atomic_exchange_explicit(&map->open, NULL, memory_order_acq_rel);
     if (open == NULL)

@@ -24,6 +24,8 @@ struct tier;
 struct open_map {
     struct segment *segment;
     struct tier *tier;      /* NULL: no store below */
+    struct flusher *flusher; /* NULL: none was started; under flush_mutex */
+    pthread_mutex_t flush_mutex;
     _Atomic uint32_t users; /* the handle, views, long calls */
     struct open_map *next; /* of all that are mapped, closed ones with views included */
     bool readonly;

@@ -110,6 +110,8 @@ static void tally_entries(const struct segment *s, struct shoal_stats *stats)
         stats->copied += load_relaxed_u64(&e->copied);
         stats->evicted += load_relaxed_u64(&e->evicted);
         stats->promoted += load_relaxed_u64(&e->promoted);
+        stats->flushes += load_relaxed_u64(&e->flushes);
+        stats->flush_failures += load_relaxed_u64(&e->flush_failures);
     }
 }
 

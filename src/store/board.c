@@ -15,6 +15,7 @@
 #define LOCK_NAME "lock"
 #define LOCK_BYTE 0
 #define USER_BYTE 1
+#define LEAD_BYTE 2
 #define ASK_AGAIN_NS 20000000
 #define NS_PER_MS 1000000
 
@@ -246,6 +247,21 @@ int board_bind(struct board *board, uint64_t user, const char *name, int *ret_fi
     else
         *ret_file = file;
     return why;
+}
+
+bool board_lead(struct board *board, int *io_file)
+{
+    if (*io_file >= 0)
+        return true;
+    int file;
+    if (file_open(board->dir, LOCK_NAME, true, &file) != 0)
+        return false;
+    if (os_lock(file, LEAD_BYTE) != OS_LOCK_TAKEN) {
+        file_close(file);
+        return false;
+    }
+    *io_file = file;
+    return true;
 }
 
 void board_user(const struct board *board, char ret_name[BOARD_NAME_BYTES + 1])

@@ -197,6 +197,8 @@ int store_bind(struct store *store, uint64_t user, const char *name)
     return why == 0 ? SHOAL_OK : os_failed(store->name, "say whose it is", why);
 }
 
+bool store_lead(struct store *store, int *io_file) { return board_lead(&store->board, io_file); }
+
 /* -- Stat ---------------------------------------------------------------------------------------- */
 
 int store_stat(struct store *store, struct store_stat *ret_stat)

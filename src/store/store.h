@@ -43,6 +43,9 @@ int store_open(const char *directory, unsigned flags, struct store **ret_store);
 /* From here on the store is `user`'s (not 0), in all processes that say so, until the last of them has closed it or died.
  * SHOAL_ESTORE: it is another's; the text says what he calls himself.  Waits for the lock, as store_lock does. */
 int store_bind(struct store *store, uint64_t user, const char *name);
+/* True for one process at a time, from the first time on until it closes *io_file (-1 before) or dies: for work that one is
+ * enough for. */
+bool store_lead(struct store *store, int *io_file);
 void store_close(struct store *store); /* changes that are not published are given up */
 
 /* -- Reading ------------------------------------------------------------------------------------- */

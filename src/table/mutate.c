@@ -208,7 +208,7 @@ static int key_insert(struct attachment *a, const struct probe *p, const struct 
  * and is placed once (R5); and what it read below. */
 struct making {
     struct heap_block block;
-    uint64_t below; /* as written */
+    uint64_t below, bytes; /* as written */
     bool have, written;
     struct below_value value;
     uint64_t need_bytes; /* with NEED_ROOM: of a record, 0 = a slot */
@@ -259,6 +259,7 @@ static int making_write(struct attachment *a, const struct probe *p, struct reco
         record_write(s, making->block.place.block, p, source);
         making->written = true;
         making->below = source->below;
+        making->bytes = bytes;
     }
     return 0;
 }
@@ -354,6 +355,8 @@ static int mutate_once(struct attachment *a, const struct probe *p, mutate_decid
                : absent_decided(a, p, verdict, m, absent ? NULL : &found, base, making);
     if (rc == 0 && verdict == MUTATE_STORE)
         bump_relaxed_u64(&a->entry->writes, 1);
+    if (rc == 0 && s->below != NULL)
+        bump_relaxed_u64(&a->entry->written, making->bytes);
     return rc;
 }
 

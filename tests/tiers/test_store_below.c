@@ -317,6 +317,100 @@ static void values_larger_than_pages_leave_and_come_back(void **state)
     assert_true(stats.evicted >= N / 2 && stats.store_hits >= N / 2);
 }
 
+/* -- In the background --------------------------------------------------------------------------------- */
+
+static uint64_t flushes(struct shoal *map, uint64_t *ret_failures)
+{
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    done(shoal_stats(map, &stats));
+    if (ret_failures != NULL)
+        *ret_failures = stats.flush_failures;
+    return stats.flushes;
+}
+
+static void nap(void) { (void)nanosleep(&(struct timespec){ .tv_nsec = 5000000 }, NULL); }
+
+static void await_flush(struct shoal *map, uint64_t before)
+{
+    while (flushes(map, NULL) == before)
+        nap();
+}
+
+/* One that began behind the call: the second that ends, for which something must change. */
+static void await_new_flush(struct shoal *map)
+{
+    for (uint64_t before = flushes(map, NULL); flushes(map, NULL) < before + 2; nap())
+        done(shoal_incr(map, "ticks", 5, 1, NULL));
+}
+
+/* Returns its pid when it flushes. */
+static pid_t flushing_child(struct bench *b)
+{
+    struct shoal_flush how = SHOAL_FLUSH_INIT;
+    how.interval_ms = 20;
+    pid_t pid = child_start();
+    if (pid != 0)
+        return pid;
+    int rc = shoal_flush_start(b->map, &how);
+    for (;;)
+        if (rc != 0 || pause() != -1)
+            _exit(1);
+}
+
+static void a_flusher_is_followed_by_another(void **state)
+{
+    struct bench *b = *state;
+    create(b, SHOAL_FULL_SPILL);
+    pid_t pid[3];
+    for (int i = 0; i < 3; i++)
+        pid[i] = flushing_child(b);
+    for (int i = 0; i < 3; i++) {
+        put_n(b->map, 0, 100, (char)('a' + i));
+        await_new_flush(b->map);
+        int status;
+        assert_int_equal(kill(pid[i], SIGKILL), 0);
+        assert_int_equal(waitpid(pid[i], &status, 0), pid[i]);
+    }
+    uint64_t before = flushes(b->map, NULL), failures;
+    put_n(b->map, 0, 100, 'x'); /* nobody is left */
+    for (int i = 0; i < 20; i++)
+        nap();
+    assert_int_equal(flushes(b->map, &failures), before);
+    assert_int_equal(failures, 0);
+    machine_starts_again();
+    create_again(b);
+    assert_n(b->map, 0, 100, 'c');
+}
+
+static void bytes_and_intervals_are_kept(void **state)
+{
+    struct bench *b = *state;
+    struct shoal_flush how = SHOAL_FLUSH_INIT;
+    create(b, SHOAL_FULL_SPILL);
+    how.interval_ms = 3600000;
+    how.bytes = 8000;
+    done(shoal_flush_start(b->map, &how)); /* the first one is at once */
+    put_n(b->map, 0, 10, 'a');
+    await_flush(b->map, 0);
+    uint64_t before = flushes(b->map, NULL);
+    put_n(b->map, 0, 30, 'b');
+    for (int i = 0; i < 40; i++)
+        nap();
+    assert_int_equal(flushes(b->map, NULL), before);
+    put_n(b->map, 0, 50, 'c'); /* more than 8000 bytes of records since */
+    await_flush(b->map, before);
+    done(shoal_flush_stop(b->map));
+    done(shoal_flush_stop(b->map));
+    how.interval_ms = 0;
+    refused(shoal_flush_start(b->map, &how), SHOAL_EINVAL, "flush.interval_ms: 0");
+    how.interval_ms = 10;
+    done(shoal_flush_start(b->map, &how));
+    done(shoal_flush_start(b->map, NULL));
+    put_n(b->map, 0, 100, 'd');
+    shoal_close(b->map); /* ends it */
+    b->map = NULL;
+}
+
 /* -- While somebody holds it --------------------------------------------------------------------------- */
 
 static void a_stopped_holder_stops_nobody_in_the_table(void **state)
@@ -401,6 +495,8 @@ int main(void)
         BENCH_TEST(a_cold_table_is_warmed),
         BENCH_TEST(without_spilling_full_is_full),
         BENCH_TEST(values_larger_than_pages_leave_and_come_back),
+        BENCH_TEST(a_flusher_is_followed_by_another),
+        BENCH_TEST(bytes_and_intervals_are_kept),
         BENCH_TEST(a_stopped_holder_stops_nobody_in_the_table),
         BENCH_TEST(who_dies_in_a_sync_is_followed),
     };
