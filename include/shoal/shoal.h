@@ -138,7 +138,9 @@ struct shoal_options {
     int64_t gid;              /* group of the file, -1 = the creator's */
     uint64_t max_key_bytes;   /* 0 = 65535 */
     uint64_t max_value_bytes; /* 0 = whatever the heap holds */
-    const char *store;        /* directory of the backing store, made where there is none; NULL = none */
+    const char *store;        /* directory of the backing store, made where there is none; NULL = none.  Such a
+                               * map's own file, where it has a path, is refused after a start of the machine
+                               * (SHOAL_ESTORE): unlink it and make it anew, the store has what was synced */
     uint32_t on_full;         /* enum shoal_full_policy */
     uint32_t flags;           /* enum shoal_create_flags */
 };

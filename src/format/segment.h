@@ -60,6 +60,7 @@ struct geometry {
     uint32_t run_max; /* spans in the longest run that holds more than one block */
     uint32_t spill_flip; /* spill bits are kept xored with it: 0, or all ones where the store held keys before the map */
     uint8_t store_id[16]; /* which store lies below */
+    uint8_t boot[16];     /* above a store: the life of the machine in which it was made */
 };
 
 enum feature { /* set by creation flags of the same name */

@@ -194,6 +194,7 @@ static void geometry_above(const struct tier_origin *store, struct geometry *geo
     geometry->version_salt |= VERSION_SALT;
     geometry->spill_flip = store->holds ? META_SPILL_MASK : 0;
     memcpy(geometry->store_id, store->id, sizeof geometry->store_id);
+    memcpy(geometry->boot, store->boot, sizeof geometry->boot);
 }
 
 static int making_begin(const char *name, const struct shoal_options *options, const struct tier_origin *store,

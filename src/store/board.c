@@ -228,6 +228,21 @@ static void say_user(struct board_page *page, uint64_t user, const char *name)
     store_relaxed_u64(&page->user, user);
 }
 
+/* Who has the byte shared keeps others from writing another user. */
+bool board_bind_again(struct board *board, uint64_t user, int *ret_file)
+{
+    int file;
+    if (board->page == NULL || file_open(board->dir, LOCK_NAME, true, &file) != 0)
+        return false;
+    if (os_is_file(file, board->file) && os_lock_shared(file, USER_BYTE) == OS_LOCK_TAKEN &&
+        load_relaxed_u64(&board->page->user) == user) {
+        *ret_file = file;
+        return true;
+    }
+    file_close(file);
+    return false;
+}
+
 /* Others bind under the lock too, so that between asking and writing nobody comes. */
 int board_bind(struct board *board, uint64_t user, const char *name, int *ret_file)
 {

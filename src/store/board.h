@@ -77,6 +77,8 @@ void board_unlock(struct board *board);
 /* Under the lock: the store is `user`'s, as long as the descriptor, or one that a forked child got of it, is open.  0, EBUSY
  * where it is another's, whose name stands in the page, or another errno value. */
 int board_bind(struct board *board, uint64_t user, const char *name, int *ret_file);
+/* The same without the lock, where it is his already: else false. */
+bool board_bind_again(struct board *board, uint64_t user, int *ret_file);
 /* Byte 2: whoever does for all what one is enough for. */
 bool board_lead(struct board *board, int *io_file);
 void board_user(const struct board *board, char ret_name[BOARD_NAME_BYTES + 1]);

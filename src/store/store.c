@@ -185,6 +185,8 @@ void store_close(struct store *store)
 int store_bind(struct store *store, uint64_t user, const char *name)
 {
     char other[BOARD_NAME_BYTES + 1];
+    if (board_bind_again(&store->board, user, &store->bind_file))
+        return SHOAL_OK;
     int why = board_lock(&store->board, OPEN_LOCK_MS);
     if (why != 0)
         return os_failed(store->name, "its lock", why);
@@ -218,5 +220,6 @@ int store_stat(struct store *store, struct store_stat *ret_stat)
         .seed = meta.seed,
     };
     memcpy(ret_stat->id, meta.id, sizeof ret_stat->id);
+    memcpy(ret_stat->boot, store->boot, sizeof ret_stat->boot);
     return SHOAL_OK;
 }

@@ -41,7 +41,7 @@ enum store_open_flags {
 /* *ret_store is NULL after a failure. */
 int store_open(const char *directory, unsigned flags, struct store **ret_store);
 /* From here on the store is `user`'s (not 0), in all processes that say so, until the last of them has closed it or died.
- * SHOAL_ESTORE: it is another's; the text says what he calls himself.  Waits for the lock, as store_lock does. */
+ * SHOAL_ESTORE: it is another's; the text says what he calls himself.  The first one waits for the lock, as store_lock does. */
 int store_bind(struct store *store, uint64_t user, const char *name);
 /* True for one process at a time, from the first time on until it closes *io_file (-1 before) or dies: for work that one is
  * enough for. */
@@ -111,7 +111,8 @@ struct store_stat {
     uint64_t file_bytes, pages_n, free_n, held_n;
     uint32_t levels; /* nodes on the way to a bucket */
     uint8_t id[16];
-    uint64_t seed; /* of its hashes */
+    uint8_t boot[16]; /* of the life of the machine in which this process opened it */
+    uint64_t seed;    /* of its hashes */
 };
 int store_stat(struct store *store, struct store_stat *ret_stat);
 

@@ -43,6 +43,7 @@ int tier_prepare(const char *directory, struct tier_origin *ret_origin)
         rc = path_absolute(directory, ret_origin->path);
     if (rc == 0) {
         memcpy(ret_origin->id, stat.id, sizeof stat.id);
+        memcpy(ret_origin->boot, stat.boot, sizeof stat.boot);
         ret_origin->seed = stat.seed;
         ret_origin->holds = stat.records_n > 0;
     }
@@ -50,7 +51,9 @@ int tier_prepare(const char *directory, struct tier_origin *ret_origin)
     return rc;
 }
 
-static int judge_store(const struct segment *s, struct store *store, const char *directory)
+/* A segment in a file that outlived the machine: its pages reached the disk in any order, and may be older than what the
+ * store has. */
+static int judge_store(const struct segment *s, struct store *store, const char *directory, const char *name)
 {
     struct store_stat stat;
     int rc = store_stat(store, &stat);
@@ -58,6 +61,9 @@ static int judge_store(const struct segment *s, struct store *store, const char 
         return rc;
     if (memcmp(stat.id, s->geo.store_id, sizeof stat.id) != 0 || stat.seed != s->geo.seed)
         return error_set(SHOAL_ESTORE, "%s: is another store than the one that the map was made for", directory);
+    if (memcmp(stat.boot, s->geo.boot, sizeof stat.boot) != 0)
+        return error_set(SHOAL_ESTORE, "%s: was made before the machine was started again; what was synced is in %s: remove "
+                         "the map and make it anew over that", name, directory);
     return 0;
 }
 
@@ -80,7 +86,7 @@ int tier_open(struct segment *segment, const char *directory, const char *name, 
     }
     int rc = store_open(directory, segment->readonly ? STORE_RDONLY : 0, &tier->store);
     if (rc == 0)
-        rc = judge_store(segment, tier->store, directory);
+        rc = judge_store(segment, tier->store, directory, name);
     if (rc == 0 && !segment->readonly)
         rc = store_bind(tier->store, user_of(segment), name);
     if (rc != 0) {

@@ -26,7 +26,7 @@ struct tier {
 /* What a new segment must know of the store that it is made for. */
 struct tier_origin {
     char path[STORE_PATH_BYTES]; /* absolute */
-    uint8_t id[16];
+    uint8_t id[16], boot[16];
     uint64_t seed;
     bool holds; /* keys, already */
 };

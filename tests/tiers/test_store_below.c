@@ -268,6 +268,25 @@ static void a_cold_table_is_warmed(void **state)
     assert_true(stats.store_gets < 100); /* nearly all of them from memory */
 }
 
+static void a_segment_of_an_earlier_life_is_refused(void **state)
+{
+    struct bench *b = *state;
+    struct shoal *map;
+    create(b, SHOAL_FULL_SPILL);
+    put_n(b->map, 0, 50, 'a');
+    done(shoal_sync(b->map));
+    put_n(b->map, 0, 50, 'b');
+    shoal_close(b->map);
+    b->map = NULL;
+    machine_starts_again();
+    refused(shoal_open(b->path[0], 0, &map), SHOAL_ESTORE, "was made before the machine was started again");
+    assert_text_has(b->frame->path);
+    refused(shoal_open(b->path[0], SHOAL_RDONLY, &map), SHOAL_ESTORE, "was made before");
+    done(shoal_unlink(b->path[0]));
+    create(b, SHOAL_FULL_SPILL);
+    assert_n(b->map, 0, 50, 'a');
+}
+
 static void without_spilling_full_is_full(void **state)
 {
     struct bench *b = *state;
@@ -434,6 +453,10 @@ static void a_stopped_holder_stops_nobody_in_the_table(void **state)
     assert_n(b->map, 0, 100, 'b');
     (void)snprintf(part, sizeof part, "process %d (", (int)pid);
     refused(shoal_sync(b->map), SHOAL_EFULL, part);
+    struct shoal *newcomer;
+    done(shoal_open(b->path[0], 0, &newcomer));
+    assert_n(newcomer, 0, 100, 'b');
+    shoal_close(newcomer);
     int rc = 0;
     char key[32], value[100] = "";
     for (uint32_t i = 1000; rc == 0 && i < 10000; i++)
@@ -493,6 +516,7 @@ int main(void)
         BENCH_TEST(durable_is_durable),
         BENCH_TEST(what_was_deleted_stays_so),
         BENCH_TEST(a_cold_table_is_warmed),
+        BENCH_TEST(a_segment_of_an_earlier_life_is_refused),
         BENCH_TEST(without_spilling_full_is_full),
         BENCH_TEST(values_larger_than_pages_leave_and_come_back),
         BENCH_TEST(a_flusher_is_followed_by_another),
