@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, store, tier; none = all but the last two
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, dirty, store, tier; none = all but the last two
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,7 +17,7 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models="slot read count reap span wait" # store and tier take minutes: by their names, or by --long
+models="slot read count reap span wait dirty" # store and tier take minutes: by their names, or by --long
 [ $long = yes ] && models="$models store tier"
 models=${*:-$models}
 
@@ -101,6 +101,8 @@ passes reap  safety   1800  -DUSERS=3
 passes span  safety   1800
 passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
+passes dirty safety   1800  -DWRITES=1 -DSYNCS=1
+passes dirty safety   1800  -DWRITERS=1
 passes store safety   1800  -DNO_READER -DTRANSACTIONS=3
 passes tier  safety   1800  -DTWO_KEYS
 passes tier  safety   1800  -DDEATHS=1
@@ -179,6 +181,16 @@ fails  wait  safety   -DBROKEN_SEQ_BEFORE_CLEAR -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_NO_CLEAR_NO_SEQ -DDEATHS=0
 fails  wait  safety   -DBROKEN_WAKE_BEFORE_SEQ -DDEATHS=0
+fails  dirty safety   -DBROKEN_NOBODY_ASKED -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_ASKED_LATE -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_NO_SYNCING -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_TAKEN_AWAY_LATE -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_DONE_BEFORE_PUBLISH -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_COMMITS_WHAT_IS_NEW -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_BIT_BEFORE_CHANGE -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_HAZARD_DROPPED_FIRST -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_SETTLER_DROPS_FIRST -DWRITES=1 -DSYNCS=1
+fails  dirty safety   -DBROKEN_SETTLER_SAYS_NOTHING -DWRITES=1 -DSYNCS=1
 fails  store safety   -DBROKEN_TRUSTS_UNFLUSHED -DNO_READER -DTRANSACTIONS=3
 fails  store safety   -DBROKEN_HELD_IS_FREE -DNO_READER -DTRANSACTIONS=3
 fails  store safety   -DBROKEN_NEW_FOR_EVER -DNO_READER -DTRANSACTIONS=3
