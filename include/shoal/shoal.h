@@ -364,7 +364,8 @@ SHOAL_API void shoal_iter_close(struct shoal_iter *iter);
 
 /* How many keys.  flags: 0 = from counters, exact at rest and after reaping;
  * SHOAL_EXACT = by a walk where others are at work.  *ret_exact (may be NULL): 1 if
- * the number held at one instant during the call. */
+ * the number held at one instant during the call.  Above a store 0 is an estimate, and
+ * SHOAL_EXACT a walk over both tiers; then SHOAL_ESTORE, SHOAL_ECORRUPT too. */
 SHOAL_API int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact);
 
 struct shoal_stats {
@@ -373,7 +374,7 @@ struct shoal_stats {
     uint64_t capacity, slots, max_threads, span_bytes, segment_bytes;
     uint64_t max_key_bytes, max_value_bytes;
     uint32_t layout_version, flags;
-    /* keys */
+    /* keys; above a store an estimate */
     uint64_t count;
     /* every byte of the heap is in exactly one of these:
      * heap_bytes = live + free + owned + retired + dead + overhead */

@@ -229,7 +229,19 @@ int command_create(int argc, char **argv)
     return answer(&create.request, code, name, NULL);
 }
 
-/* -- rm, stat, check, reap ------------------------------------------------------------ */
+/* -- rm, stat, check, reap, sync, warm ------------------------------------------------ */
+
+/* Reads the arguments of a command that has a map alone, and opens it. */
+static int open_for(int argc, char **argv, const char *doc, unsigned flags, struct request *request,
+                    struct shoal **ret_map)
+{
+    struct argp argp = request_argp;
+    argp.args_doc = "MAP";
+    argp.doc = doc;
+    *ret_map = NULL;
+    request_parse(&argp, argc, argv, request, 1, 1);
+    return request_open(request, flags, ret_map);
+}
 
 int command_rm(int argc, char **argv)
 {
@@ -289,15 +301,11 @@ static const struct field stat_fields[] = {
 
 int command_stat(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    argp.args_doc = "MAP";
-    argp.doc = "Print a map's sizes and counters.";
     struct request request = { 0 };
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    struct shoal *map = NULL;
+    struct shoal *map;
     struct shoal_stats stats = SHOAL_STATS_INIT;
     json_t *members = NULL;
-    int code = request_open(&request, SHOAL_RDONLY, &map);
+    int code = open_for(argc, argv, "Print a map's sizes and counters.", SHOAL_RDONLY, &request, &map);
     if (code == SHOAL_OK)
         code = shoal_stats(map, &stats);
     if (code == SHOAL_OK)
@@ -315,15 +323,13 @@ static const struct field check_fields[] = {
 
 int command_check(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    argp.args_doc = "MAP";
-    argp.doc = "Test every invariant of a map, also while others write.  Exit status 4: one is broken.";
     struct request request = { 0 };
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    struct shoal *map = NULL;
+    struct shoal *map;
     struct shoal_report report = SHOAL_REPORT_INIT;
     json_t *members = NULL;
-    int code = request_open(&request, SHOAL_RDONLY, &map);
+    int code = open_for(argc, argv,
+                        "Test every invariant of a map, also while others write.  Exit status 4: one is broken.",
+                        SHOAL_RDONLY, &request, &map);
     bool opened = code == SHOAL_OK;
     if (opened)
         code = shoal_check(map, &report);
@@ -340,16 +346,14 @@ static const struct field reap_fields[] = {
 
 int command_reap(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    argp.args_doc = "MAP";
-    argp.doc = "Settle what dead processes left behind, and make all of their memory free.  This also "
-               "happens by itself, bit by bit, while others use the map.";
     struct request request = { 0 };
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    struct shoal *map = NULL;
+    struct shoal *map;
     struct shoal_reaped reaped = SHOAL_REAPED_INIT;
     json_t *members = NULL;
-    int code = request_open(&request, 0, &map);
+    int code = open_for(argc, argv,
+                        "Settle what dead processes left behind, and make all of their memory free.  This also "
+                        "happens by itself, bit by bit, while others use the map.",
+                        0, &request, &map);
     if (code == SHOAL_OK)
         code = shoal_reap(map, &reaped);
     if (code == SHOAL_OK)
@@ -360,13 +364,9 @@ int command_reap(int argc, char **argv)
 
 int command_sync(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    argp.args_doc = "MAP";
-    argp.doc = "Bring everything that is in the map to the disk of its store.";
     struct request request = { 0 };
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    struct shoal *map = NULL;
-    int code = request_open(&request, 0, &map);
+    struct shoal *map;
+    int code = open_for(argc, argv, "Bring everything that is in the map to the disk of its store.", 0, &request, &map);
     if (code == SHOAL_OK)
         code = shoal_sync(map);
     shoal_close(map);
@@ -383,16 +383,13 @@ static int show_progress(uint64_t done, uint64_t total, void *arg)
 
 int command_warm(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    argp.args_doc = "MAP";
-    argp.doc = "Bring records up from the store into memory, as long as there is room.";
     struct request request = { 0 };
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    struct shoal *map = NULL;
+    struct shoal *map;
     json_t *members = NULL;
     uint64_t n = 0;
     bool shows = isatty(STDERR_FILENO);
-    int code = request_open(&request, 0, &map);
+    int code = open_for(argc, argv, "Bring records up from the store into memory, as long as there is room.", 0,
+                        &request, &map);
     if (code == SHOAL_OK)
         code = shoal_warm(map, shows ? show_progress : NULL, NULL, &n);
     if (shows)

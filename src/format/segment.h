@@ -8,8 +8,11 @@
  *   entries_at     struct entry[entries_n]    one attached thread each
  *   summary_at     u32   summary[runs_n]      one per RUN_GROUPS groups: may any slot be in use?
  *   groups_at      struct group[groups_all_n] the table
- *   dirty_at       u64   dirty[dirty_n], syncing[dirty_n]   above a store: a bit per group
- *   recency_at     u64   recency[slots/8]     above a store: a byte per slot
+ *   dirty_at       u64   dirty[dirty_n]       above a store, a bit per group: what its slots mean has changed.  Set by who
+ *                                             changed it, behind the change, or by who settles him; taken away by the
+ *                                             holder of the store's lock, who has set it in
+ *                  u64   syncing[dirty_n]     before: written by the holder alone; the next one goes on with what is there
+ *   recency_at     u8    recency[slots]       above a store: a hint, written by readers and by who looks for victims
  *   spans_at       u64   span[spans_n]        what each span of the heap is
  *   maps_at        u64   map[spans_n]         hint: free blocks of spans with <= 64 blocks
  *   hints_at       u64   hint[classes][..]    hint: spans of a class that may have a free block

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "map/registry.h"
 #include "memory/count.h"
 #include "memory/settle.h"
@@ -74,18 +75,6 @@ static void check_record(struct checker *c, uint64_t slot_i, uint64_t w, const s
         slot_problem(c, slot_i, w, "its run's summary says unused (T3)");
 }
 
-static int value_room(struct checker *c, uint64_t bytes)
-{
-    void *value = realloc(c->value, bytes);
-    if (value == NULL) {
-        errno = ENOMEM;
-        return error_os("check: value of %llu bytes", (unsigned long long)bytes);
-    }
-    c->value = value;
-    c->value_room = bytes;
-    return 0;
-}
-
 static int check_entry(struct checker *c, uint64_t slot_i)
 {
     const struct segment *s = c->segment;
@@ -105,7 +94,7 @@ static int check_entry(struct checker *c, uint64_t slot_i)
             break;
         }
         if (sink.value_bytes > c->value_room) { /* the checksum wants the whole value */
-            int rc = value_room(c, sink.value_bytes);
+            int rc = grow(&c->value, &c->value_room, sink.value_bytes, "check: value");
             if (rc != 0)
                 return rc;
             continue;

@@ -12,7 +12,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/error.h"
 #include "base/os.h"
@@ -196,16 +195,12 @@ int shoal_flush_start(struct shoal *map, const struct shoal_flush *how)
         rc = error_set(SHOAL_EINVAL, "%s: has no store to flush to", call.map->name);
     else if (call.map->readonly)
         rc = error_set(SHOAL_EREADONLY, "%s: opened with SHOAL_RDONLY", call.map->name);
-    struct flusher *old = NULL, *made = NULL;
     if (rc == 0) {
         pthread_mutex_lock(&call.map->flush_mutex);
-        old = call.map->flusher;
-        if (old != NULL)
-            flusher_set(old, how);
+        if (call.map->flusher != NULL)
+            flusher_set(call.map->flusher, how);
         else
-            rc = flusher_begin(map, how, &made);
-        if (made != NULL)
-            call.map->flusher = made;
+            rc = flusher_begin(map, how, &call.map->flusher);
         pthread_mutex_unlock(&call.map->flush_mutex);
     }
     call_end(&call);

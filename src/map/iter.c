@@ -6,21 +6,12 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "map/iter.h"
 #include "memory/count.h"
 #include "memory/settle.h"
 
-static int value_grow(struct shoal_iter *it, uint64_t bytes)
-{
-    void *value = realloc(it->value, bytes);
-    if (value == NULL) {
-        errno = ENOMEM;
-        return error_os("iterator: value of %llu bytes", (unsigned long long)bytes);
-    }
-    it->value = value;
-    it->value_room = bytes;
-    return 0;
-}
+#define ITERATOR_VALUE "iterator: value"
 
 int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, struct shoal_iter **ret_iter)
 {
@@ -33,7 +24,7 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
     if (rc != 0)
         return rc;
     struct shoal_iter *it = calloc(1, sizeof *it + prefix_bytes);
-    if (it == NULL || value_grow(it, 4096) != 0) {
+    if (it == NULL || grow(&it->value, &it->value_room, 4096, ITERATOR_VALUE) != 0) {
         free(it);
         call_end(&call);
         errno = ENOMEM;
@@ -66,7 +57,7 @@ static int iter_step(struct shoal_iter *it, const struct call *call, struct read
         int rc = it->tier_walk != NULL ? tier_walk_next(it->tier_walk, call->a, sink)
                                        : walk_next(&it->walk, call->segment, call->a, sink);
         if (rc == SHOAL_SHORT)
-            rc = value_grow(it, sink->value_bytes);
+            rc = grow(&it->value, &it->value_room, sink->value_bytes, ITERATOR_VALUE);
         else if (rc != 0 || (sink->key_bytes >= it->prefix_bytes && memcmp(it->key, it->prefix, it->prefix_bytes) == 0))
             return rc;
         if (rc != 0)

@@ -96,18 +96,22 @@ static void settle_named(struct attachment *a, uint64_t block, uint32_t index, s
     hazard_clear(a, HAZARD_GUARD);
 }
 
-/* What the dead one may have changed without saying so: it had a hazard on it. */
-static void settle_dirty(const struct segment *s, const struct entry *e)
+static void block_set_dirty(const struct segment *s, uint64_t block)
 {
     struct block_place place;
-    for (uint32_t i = 0; i < HAZARDS_OP; i++) {
-        uint64_t block = load_acquire_u64(&e->hazard[i]); /* [hazard] */
-        if (block == 0 || (block & HAZARD_GUARD_BIT) != 0 || !segment_locate(s, block, &place))
-            continue;
-        uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-        if (slot_i < s->slots_n)
-            segment_set_dirty(s, slot_i / GROUP_SLOTS);
-    }
+    if (block == 0 || (block & HAZARD_GUARD_BIT) != 0 || !segment_locate(s, block, &place))
+        return;
+    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
+    if (slot_i < s->slots_n)
+        segment_set_dirty(s, slot_i / GROUP_SLOTS);
+}
+
+void settle_set_dirty(const struct segment *s, const struct entry *e)
+{
+    for (uint32_t i = 0; i < OWNED_N; i++)
+        block_set_dirty(s, load_seq_u64(&e->owned[i])); /* [entry-names] */
+    for (uint32_t i = 0; i < HAZARDS_OP; i++)
+        block_set_dirty(s, load_seq_u64(&e->hazard[i])); /* [hazard] */
 }
 
 void settle_entry(struct attachment *a, uint32_t index, struct settle_count *count)
@@ -117,7 +121,7 @@ void settle_entry(struct attachment *a, uint32_t index, struct settle_count *cou
     bool own = e == a->entry;
     uint64_t named[RETIRED_N];
     if (segment_has_store(s))
-        settle_dirty(s, e); /* before own hazards take the place of a predecessor's */
+        settle_set_dirty(s, e); /* before own hazards take the place of a predecessor's */
     count_settle(a, e); /* before blocks: it decides from an H that nobody has moved on */
     heap_settle_claim(s, e, index);
     for (uint32_t i = 0; i < RETIRED_N; i++)

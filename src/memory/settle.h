@@ -40,6 +40,10 @@ void settle_sweep(struct attachment *a, struct settle_count *count);
 /* Called by every writing operation: now and then a look at one other entry and a piece of the heap. */
 void settle_now_and_then(struct attachment *a);
 
+/* Above a store: the groups of what the entry's thread may have changed without having said so, dead or about to: what it
+ * has a name for or a hazard on. */
+void settle_set_dirty(const struct segment *s, const struct entry *e);
+
 /* Grows with every operation that may make memory free. */
 uint64_t settle_activity(const struct segment *s);
 

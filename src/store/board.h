@@ -15,7 +15,13 @@
  *   bell     changes whenever byte 0 is given back; who waits for it sleeps on it, and asks again every 20 ms because
  *            the dead do not ring.
  *
- * The holder of byte 0 writes all of them, one store each, so his death leaves no half of anything.
+ *   user     whose store it is, and for people his name.  Written by who binds, when nobody shares byte 1: he has that byte
+ *            alone, then shares it.  Who dies between has written a user whom nobody confirms: the next one writes his own,
+ *            as he would where the user has ended.
+ *   byte 1   shared by all processes of the user, for as long as they have the store open
+ *   byte 2   locked by the one of them that does what one is enough for; free again when it ends or dies
+ *
+ * The holder of byte 0 writes all words, one store each, so his death leaves no half of anything; half a name is for people.
  *
  *  [store-root]     release: the holder's stores of root, durable, started, refused, and of ready behind all others.
  *                   acquire: who begins to read, or has the lock.  Visible: the meta that the word names, and what that

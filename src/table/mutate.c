@@ -254,13 +254,24 @@ static int making_write(struct attachment *a, const struct probe *p, struct reco
         making->written = false;
     }
     if (!making->written || source_is_new || making->below != source->below) {
-        if ((s->geo.features & FEATURE_MTIME) && below_kind(source->below) != RECORD_PROMOTED)
+        if (s->geo.features & FEATURE_MTIME)
             source->mtime_ns = os_wall_ns();
         record_write(s, making->block.place.block, p, source);
         making->written = true;
         making->below = source->below;
         making->bytes = bytes;
     }
+    return 0;
+}
+
+/* What the call stores. */
+static int making_write_source(struct attachment *a, const struct probe *p, struct mutation *m, struct making *making)
+{
+    int rc = making_write(a, p, &m->source, m->source_is_new, making);
+    if (rc != 0)
+        return rc;
+    m->source_is_new = false;
+    m->ret_version = record_version(a->segment, making->block.place.block, h_generation(making->block.h));
     return 0;
 }
 
@@ -303,35 +314,28 @@ static int entry_decided(struct attachment *a, const struct probe *p, enum mutat
     if (verdict == MUTATE_REMOVE)
         return slot_is_live(entry->w) ? key_remove(a, p, entry) : SHOAL_MISSING;
     m->source.below = below_pack(RECORD_PLAIN, 0);
-    int rc = making_write(a, p, &m->source, m->source_is_new, making);
+    int rc = making_write_source(a, p, m, making);
     if (rc != 0)
         return rc;
-    m->source_is_new = false;
-    m->ret_version = record_version(a->segment, making->block.place.block, h_generation(making->block.h));
     rc = key_replace(a, p, entry, &making->block);
     if (rc == 0)
         making->have = making->written = false;
     return rc;
 }
 
-/* The key has none; `found`: what lies below, of version base. */
+/* The key has none; base: the version below, 0 where nothing is there, or nobody asked. */
 static int absent_decided(struct attachment *a, const struct probe *p, enum mutate_verdict verdict, struct mutation *m,
-                          const struct mutate_found *found, uint64_t base, struct making *making)
+                          uint64_t base, struct making *making)
 {
-    struct record_source grave = { .below = below_pack(RECORD_DELETES, base) };
-    if (verdict == MUTATE_REMOVE && found == NULL)
-        return SHOAL_MISSING;
-    bool removes = verdict == MUTATE_REMOVE;
-    struct record_source *source = removes ? &grave : &m->source;
-    if (!removes)
-        source->below = below_pack(m->blind ? RECORD_PLAIN : RECORD_DEPENDS, base);
-    int rc = making_write(a, p, source, !removes && m->source_is_new, making);
-    if (rc != 0)
-        return rc;
-    if (!removes)
-        m->source_is_new = false;
-    m->ret_version = record_version(a->segment, making->block.place.block, h_generation(making->block.h));
-    return making_insert(a, p, making);
+    int rc;
+    if (verdict == MUTATE_REMOVE) {
+        struct record_source grave = { .below = below_pack(RECORD_DELETES, base) };
+        rc = base != 0 ? making_write(a, p, &grave, false, making) : SHOAL_MISSING;
+        return rc != 0 ? rc : making_insert(a, p, making);
+    }
+    m->source.below = below_pack(m->blind ? RECORD_PLAIN : RECORD_DEPENDS, base);
+    rc = making_write_source(a, p, m, making);
+    return rc != 0 ? rc : making_insert(a, p, making);
 }
 
 static int mutate_once(struct attachment *a, const struct probe *p, mutate_decide *decide, void *arg,
@@ -352,12 +356,13 @@ static int mutate_once(struct attachment *a, const struct probe *p, mutate_decid
     if (verdict == MUTATE_KEEP)
         return m->code;
     rc = entry ? entry_decided(a, p, verdict, m, &found, making)
-               : absent_decided(a, p, verdict, m, absent ? NULL : &found, base, making);
-    if (rc == 0 && verdict == MUTATE_STORE)
-        bump_relaxed_u64(&a->entry->writes, 1);
-    if (rc == 0 && s->below != NULL)
+               : absent_decided(a, p, verdict, m, base, making);
+    if (rc != 0 || verdict != MUTATE_STORE)
+        return rc;
+    bump_relaxed_u64(&a->entry->writes, 1);
+    if (s->below != NULL)
         bump_relaxed_u64(&a->entry->written, making->bytes);
-    return rc;
+    return 0;
 }
 
 /* Nothing is pinned meanwhile but the record being made. */

@@ -5,22 +5,23 @@
 
 #define RUN_SLOTS ((uint64_t)RUN_GROUPS * GROUP_SLOTS)
 
-static int walk_slot(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink)
+int walk_slot(const struct segment *s, struct attachment *a, uint64_t slot_i, struct read_sink *sink)
 {
-    const shared_u64 *slot = segment_slot(s, w->slot_i);
+    const shared_u64 *slot = segment_slot(s, slot_i);
     for (uint32_t rounds = 0;; rounds++) {
         uint64_t word = load_acquire_u64(slot); /* [slot-publish] */
-        if (!slot_is_live(word))
+        if (!slot_is_in_effect(word))
             return SHOAL_MISSING;
         enum read_outcome outcome;
         if (a != NULL && rounds >= READ_ROUNDS_HAZARD)
             outcome = read_pinned(s, a, slot, word, NULL, sink);
         else
             outcome = read_slot(s, slot, word, false, NULL, sink);
+        sink->deleted = slot_state(word) == SLOT_TOMB;
         if (outcome == READ_MATCH)
             return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
         if (outcome == READ_CORRUPT)
-            return read_corrupt(w->slot_i, word, "leads to no sound record");
+            return read_corrupt(slot_i, word, "leads to no sound record");
         if (rounds > READ_ROUNDS && a == NULL)
             return error_set(SHOAL_CHANGED, "walk: lost %u races with writers at one slot", READ_ROUNDS);
     }
@@ -40,7 +41,7 @@ int walk_next(struct walk *w, const struct segment *s, struct attachment *a, str
             continue;
         }
         w->groups_read += w->slot_i % GROUP_SLOTS == 0;
-        int rc = walk_slot(w, s, a, sink);
+        int rc = walk_slot(s, a, w->slot_i, sink);
         if (rc == SHOAL_SHORT || rc == SHOAL_CHANGED)
             return rc;
         w->slot_i++;

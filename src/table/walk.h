@@ -17,6 +17,10 @@ struct walk {
     uint64_t groups_read; /* how much the walk cost */
 };
 
+/* The entry in one slot, a deletion too (sink->deleted), whose buffers are set.  0, SHOAL_MISSING (none), SHOAL_SHORT,
+ * SHOAL_CHANGED, SHOAL_ECORRUPT as walk_next. */
+int walk_slot(const struct segment *s, struct attachment *a, uint64_t slot_i, struct read_sink *sink);
+
 /* The next LIVE record into the sink, whose buffers are set.  a may be NULL; else a hot record is pinned after
  * lost races.  A value larger than sink->buf_bytes: SHOAL_SHORT, and the walk stays where it is.
  * 0, SHOAL_SHORT, SHOAL_END, SHOAL_CHANGED (a NULL, lost READ_ROUNDS races at one slot), SHOAL_ECORRUPT (the

@@ -24,7 +24,6 @@ struct pass {
     struct tier *tier;
     struct attachment *a;
     struct copies *copies;
-    uint64_t word_at, word_n; /* words of groups whose entries are in `copies` */
     uint32_t batches;
     int code; /* the first failure of single records */
 };
@@ -87,29 +86,11 @@ static int take_word(struct pass *p, uint64_t word_i)
     return rc;
 }
 
-/* -- Writers under way --------------------------------------------------------------------------------- */
-
-static void mark_block(const struct segment *s, uint64_t block)
+static void mark_under_way(const struct segment *s)
 {
-    struct block_place place;
-    if (block == 0 || (block & HAZARD_GUARD_BIT) != 0 || !segment_locate(s, block, &place))
-        return;
-    uint64_t slot_i = place_slot(payload_load(segment_block(s, block) + 1));
-    if (slot_i < s->slots_n)
-        segment_set_dirty(s, slot_i / GROUP_SLOTS);
-}
-
-static void mark_under_way(struct attachment *a)
-{
-    const struct segment *s = a->segment;
     uint32_t used = segment_entries_used(s);
-    for (uint32_t i = 0; i < used; i++) {
-        const struct entry *e = &s->entries[i];
-        for (uint32_t j = 0; j < OWNED_N; j++)
-            mark_block(s, load_seq_u64(&e->owned[j])); /* [entry-names] */
-        for (uint32_t j = 0; j < HAZARDS_OP; j++)
-            mark_block(s, load_seq_u64(&e->hazard[j])); /* [hazard] */
-    }
+    for (uint32_t i = 0; i < used; i++)
+        settle_set_dirty(s, &s->entries[i]);
 }
 
 /* -- Calls ---------------------------------------------------------------------------------------------- */
@@ -155,7 +136,7 @@ int tier_sync(struct tier *tier, struct attachment *a)
     int rc = pass_begin(tier, a, &p);
     if (rc != 0)
         return rc;
-    mark_under_way(a);
+    mark_under_way(tier->segment);
     for (uint64_t word = 0; rc == 0 && word < tier->segment->geo.dirty_n && p.code == 0;)
         rc = pass(&p, &word);
     return pass_end(&p, rc);

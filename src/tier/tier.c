@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/grow.h"
 #include "table/mutate.h"
 #include "tier/room.h"
 
@@ -112,18 +113,6 @@ void tier_close(struct tier *tier)
 
 /* -- Look ------------------------------------------------------------------------------------------ */
 
-static int value_grow(struct below_value *value, uint64_t bytes)
-{
-    void *room = realloc(value->bytes, bytes);
-    if (room == NULL) {
-        errno = ENOMEM;
-        return error_os("a value of %llu bytes", (unsigned long long)bytes);
-    }
-    value->bytes = room;
-    value->room = bytes;
-    return 0;
-}
-
 static int tier_look(const struct below *below, const struct probe *p, struct below_value *io_value,
                      struct below_record *ret_record)
 {
@@ -136,7 +125,7 @@ static int tier_look(const struct below *below, const struct probe *p, struct be
                        io_value != NULL ? io_value->room : 0, &record);
         if (rc != SHOAL_SHORT || io_value == NULL)
             break;
-        rc = value_grow(io_value, record.value_bytes);
+        rc = grow(&io_value->bytes, &io_value->room, record.value_bytes, "a value below");
         if (rc != 0)
             return rc;
     }

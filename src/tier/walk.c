@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "table/walk.h"
 #include "tier/tier.h"
 
 #define RANGE_HOMES 32u
@@ -52,6 +53,12 @@ static bool met_is(const struct met *m, uint64_t hash, const void *key, uint32_t
             return true;
     *ret_place = i;
     return false;
+}
+
+static bool met_has(const struct met *m, uint64_t hash, const void *key, uint32_t key_bytes)
+{
+    uint32_t place;
+    return m->n > 0 && met_is(m, hash, key, key_bytes, &place);
 }
 
 static int met_grow(struct met *m)
@@ -164,33 +171,12 @@ void tier_walk_close(struct tier_walk *w)
 
 /* -- Table ------------------------------------------------------------------------------------------- */
 
-/* What the slot holds, into the sink.  SHOAL_MISSING: nothing. */
-static int slot_read(const struct segment *s, struct attachment *a, uint64_t slot_i, struct read_sink *sink)
-{
-    const shared_u64 *slot = segment_slot(s, slot_i);
-    for (uint32_t rounds = 0;; rounds++) {
-        uint64_t word = load_acquire_u64(slot); /* [slot-publish] */
-        if (!slot_is_in_effect(word))
-            return SHOAL_MISSING;
-        enum read_outcome outcome = a != NULL && rounds >= READ_ROUNDS_HAZARD
-                                        ? read_pinned(s, a, slot, word, NULL, sink)
-                                        : read_slot(s, slot, word, false, NULL, sink);
-        sink->deleted = slot_state(word) == SLOT_TOMB;
-        if (outcome == READ_MATCH)
-            return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
-        if (outcome == READ_CORRUPT)
-            return read_corrupt(slot_i, word, "leads to no sound record");
-        if (rounds > READ_ROUNDS && a == NULL)
-            return error_set(SHOAL_CHANGED, "walk: lost %u races with writers at one slot", READ_ROUNDS);
-    }
-}
-
 /* The next entry of the range that was not met yet; SHOAL_END. */
 static int next_in_table(struct tier_walk *w, struct attachment *a, struct read_sink *sink)
 {
     const struct segment *s = w->tier->segment;
     for (; w->slot_i < w->slot_end; w->slot_i++) {
-        int rc = slot_read(s, a, w->slot_i, sink);
+        int rc = walk_slot(s, a, w->slot_i, sink);
         if (rc == SHOAL_MISSING)
             continue;
         if (rc != 0 && rc != SHOAL_SHORT) {
@@ -198,11 +184,10 @@ static int next_in_table(struct tier_walk *w, struct attachment *a, struct read_
             return rc;
         }
         uint64_t hash = hash_bytes(sink->key_buf, sink->key_bytes, s->geo.seed), home = hash_home(hash, s->geo.groups_n);
-        uint32_t place;
         if (home < w->home || home >= w->home_end)
             continue;
         bool enough = rc == 0 || w->keys_only || sink->deleted;
-        if (!enough && w->met.n > 0 && met_is(&w->met, hash, sink->key_buf, sink->key_bytes, &place))
+        if (!enough && met_has(&w->met, hash, sink->key_buf, sink->key_bytes))
             continue;
         if (!enough)
             return rc;
@@ -243,13 +228,12 @@ static int next_in_store(struct tier_walk *w, struct read_sink *sink)
     for (;;) {
         struct store_record record;
         uint64_t hash;
-        uint32_t place;
         int rc = store_walk_next(w->below, &hash, &record);
         if (rc != 0)
             return rc;
         if (hash_home(hash, s->geo.groups_n) >= w->home_end)
             return SHOAL_END;
-        if (w->met.n > 0 && met_is(&w->met, hash, record.key, (uint32_t)record.key_bytes, &place))
+        if (met_has(&w->met, hash, record.key, (uint32_t)record.key_bytes))
             continue;
         rc = record_to_sink(w, &record, sink);
         if (rc == SHOAL_SHORT && w->keys_only)

@@ -483,11 +483,10 @@ static void who_dies_in_a_sync_is_followed(void **state)
         char mark = (char)('a' + round % 20);
         put_n(b->map, 0, 300, mark);
         pid_t pid = child_start();
-        if (pid == 0)
-            for (;;) {
-                put_n(b->map, 300, 500, mark);
-                _exit(shoal_sync(b->map) == 0 ? 0 : 1);
-            }
+        if (pid == 0) {
+            put_n(b->map, 300, 500, mark);
+            _exit(shoal_sync(b->map) == 0 ? 0 : 1);
+        }
         (void)nanosleep(&(struct timespec){ .tv_nsec = (long)random_below(&random, 4000000) }, NULL);
         (void)kill(pid, SIGKILL);
         int status;
