@@ -443,7 +443,9 @@ SHOAL_API int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped);
 /* Everything that took effect before the call is in the store and on disk when it
  * returns 0 (F); many callers share one flush.  SHOAL_EINVAL without a store;
  * SHOAL_EFULL: another process holds the store for too long, the text names it;
- * SHOAL_ESTORE, SHOAL_ECORRUPT: nothing is lost that was durable before. */
+ * SHOAL_ESTORE: nothing is lost that was durable before.  SHOAL_ECORRUPT: a record in
+ * the map contradicts its checksum, or a page of the store its own; what is sound of
+ * the others is on disk. */
 SHOAL_API int shoal_sync(struct shoal *map);
 
 struct shoal_flush {

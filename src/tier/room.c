@@ -25,7 +25,7 @@
 #define ANY_CLASS UINT32_MAX
 #define WANT_SLOTS 4u
 #define BEHIND_GROUPS 256u /* a batch, where most have no mark and are not in the store */
-#define CLEAN_GROUPS 64u
+#define CLEAN_GROUPS 64u   /* that are looked at for a record that comes up: its reader waits for no more */
 
 struct hunt {
     struct tier *tier;
@@ -34,7 +34,8 @@ struct hunt {
     uint32_t want_slots, got_slots;
     uint32_t class_i;      /* of victims, or ANY_CLASS */
     uint32_t lap;
-    struct copies *copies; /* NULL: only what is clean, used lately or not */
+    bool spills;           /* else whatever is clean may leave, used lately or not */
+    struct copies *copies; /* NULL: only what is clean */
 };
 
 static bool hunt_is_over(const struct hunt *h)
@@ -56,7 +57,7 @@ static void evict(struct hunt *h, const struct mutate_found *f)
 static bool has_mark(const struct hunt *h, uint64_t slot_i)
 {
     shared_u8 *mark = &h->tier->segment->recency[slot_i];
-    if (h->copies == NULL)
+    if (!h->spills)
         return false;
     uint8_t left = load_relaxed_u8(mark); /* relaxed: a hint */
     if (left == 0)
@@ -157,15 +158,14 @@ static int copy_and_evict(struct hunt *h)
         return rc;
     rc = copy_down(h->tier, h->a, h->copies);
     store_unlock(h->tier->store);
-    if (rc == 0)
-        evict_copied(h);
+    evict_copied(h); /* also where one of them could not be copied */
     return rc;
 }
 
 static struct hunt hunt_begin(struct tier *tier, struct attachment *a, uint64_t bytes, uint32_t round)
 {
     const struct segment *s = tier->segment;
-    struct hunt h = { .tier = tier, .a = a, .class_i = ANY_CLASS };
+    struct hunt h = { .tier = tier, .a = a, .class_i = ANY_CLASS, .spills = (s->geo.features & FEATURE_SPILL) != 0 };
     uint64_t most = s->geo.heap_bytes / 64, want = bytes + bytes / 4;
     if (bytes == 0) {
         h.want_slots = WANT_SLOTS;
@@ -193,12 +193,9 @@ static void hunt(struct hunt *h, const struct probe *p)
 int tier_make_room_of_clean(struct tier *tier, struct attachment *a, const struct probe *p, uint64_t bytes)
 {
     struct hunt h = hunt_begin(tier, a, bytes, 1);
-    if (bytes > 0) /* the hand of one pass: readers do not wait for more */
-        for (uint64_t g = p->home; g < p->home + CLEAN_GROUPS && g < tier->segment->geo.groups_all_n; g++)
-            if (!hunt_group(&h, g))
-                break;
-    if (h.want_slots > 0)
-        hunt_window(&h, p);
+    for (uint64_t g = p->home; g < p->home + CLEAN_GROUPS && g < tier->segment->geo.groups_all_n; g++)
+        if (!hunt_group(&h, g))
+            break;
     hazard_clear(a, HAZARD_SPARE);
     return h.got_slots > 0 ? 0 : SHOAL_EFULL;
 }
@@ -206,7 +203,7 @@ int tier_make_room_of_clean(struct tier *tier, struct attachment *a, const struc
 /* Where nothing spills only what is in the store already may leave: then nobody writes to it but who syncs. */
 static int copies_make(struct hunt *h)
 {
-    if ((h->tier->segment->geo.features & FEATURE_SPILL) == 0)
+    if (!h->spills)
         return 0;
     h->copies = malloc(sizeof *h->copies);
     if (h->copies == NULL)

@@ -25,14 +25,14 @@ struct pass {
     struct attachment *a;
     struct copies *copies;
     uint32_t batches;
-    int code; /* the first failure of single records */
+    int code; /* a single record could not be copied: the others are not held up by it */
 };
 
 /* -- Groups ---------------------------------------------------------------------------------------- */
 
 static int flush_copies(struct pass *p)
 {
-    int rc = p->copies->n > 0 ? copy_down(p->tier, p->a, p->copies) : 0;
+    int rc = copy_down(p->tier, p->a, p->copies);
     p->copies->n = 0;
     p->copies->bytes = 0;
     p->batches++;
@@ -62,27 +62,29 @@ static int take_group(struct pass *p, uint64_t group)
     return 0;
 }
 
-/* The word's bits, and what they stand for: published and marked when it returns 0. */
+/* The word's bits, and what they stand for: published and marked when it returns 0.  They stay in `syncing` where a record of
+ * theirs could not be copied. */
 static int take_word(struct pass *p, uint64_t word_i)
 {
     const struct segment *s = p->tier->segment;
+    int before = p->code;
+    p->code = 0;
     shared_u64 *dirty = &s->dirty[word_i], *syncing = &s->syncing[word_i];
     uint64_t bits = load_seq_u64(dirty), rest = load_seq_u64(syncing); /* [dirty] */
-    if ((bits | rest) == 0)
-        return 0;
     if (bits != 0) {
         (void)fetch_or_u64(syncing, bits); /* [dirty] dies here: both have it */
         (void)fetch_and_u64(dirty, ~bits); /* [dirty] */
     }
-    for (uint64_t left = bits | rest; left != 0; left &= left - 1) {
+    int rc = 0;
+    for (uint64_t left = bits | rest; rc == 0 && left != 0; left &= left - 1) {
         uint64_t group = word_i * 64 + (uint64_t)__builtin_ctzll(left);
-        int rc = group < s->geo.groups_all_n ? take_group(p, group) : 0;
-        if (rc != 0)
-            return rc;
+        rc = group < s->geo.groups_all_n ? take_group(p, group) : 0;
     }
-    int rc = flush_copies(p);
-    if (rc == 0 && p->code == 0)
+    if (rc == 0 && p->copies->n > 0)
+        rc = flush_copies(p);
+    if (rc == 0 && p->code == 0 && (bits | rest) != 0)
         (void)fetch_and_u64(syncing, ~(bits | rest)); /* [dirty] */
+    p->code = before != 0 ? before : p->code;
     return rc;
 }
 
@@ -107,7 +109,7 @@ static int pass(struct pass *p, uint64_t *io_word)
         rc = take_word(p, *io_word);
         *io_word += rc == 0;
     }
-    if (rc == 0 && *io_word == s->geo.dirty_n && p->code == 0)
+    if (rc == 0 && *io_word == s->geo.dirty_n)
         rc = store_commit(p->tier->store);
     store_unlock(p->tier->store);
     return rc;
@@ -137,26 +139,30 @@ int tier_sync(struct tier *tier, struct attachment *a)
     if (rc != 0)
         return rc;
     mark_under_way(tier->segment);
-    for (uint64_t word = 0; rc == 0 && word < tier->segment->geo.dirty_n && p.code == 0;)
+    for (uint64_t word = 0; rc == 0 && word < tier->segment->geo.dirty_n;)
         rc = pass(&p, &word);
     return pass_end(&p, rc);
 }
 
-/* The key's entry, if it has one, and dirty groups from there on: those of others who wait for the same lock. */
+/* The key's entry, if it has one, and dirty groups from there on: those of others who wait for the same lock, and who will
+ * see for themselves what could not be copied. */
 static int key_pass(struct pass *p, const struct probe *probe)
 {
     const struct segment *s = p->tier->segment;
     struct mutate_found f;
     int rc = mutate_find(p->a, probe, HAZARD_SPARE, &f);
-    if (rc == 0 && !copy_is_clean(&f))
+    if (rc == 0 && !copy_is_clean(&f)) {
         copies_add(p->copies, &f);
-    if (rc >= 0)
         rc = flush_copies(p);
+    }
+    rc = rc == SHOAL_MISSING ? 0 : rc;
+    int own = p->code;
     uint64_t taken = 0;
     for (uint64_t i = 0; rc == 0 && i < s->geo.dirty_n && taken < KEY_GROUPS; i++) {
         taken += (uint64_t)__builtin_popcountll(load_seq_u64(&s->dirty[i])); /* [dirty] */
         rc = take_word(p, i);
     }
+    p->code = own;
     return rc;
 }
 

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -126,6 +128,34 @@ static void a_store_is_one_maps(void **state)
     done(shoal_create(b->path[1], &options, &b->map)); /* nobody has the first one any more */
     assert_n(b->map, 0, 10, 0);                        /* which nobody has synced */
     refused(shoal_open(b->path[0], 0, &other), SHOAL_ESTORE, "is in use by the map");
+}
+
+/* Who has it may die, and so may who is about to take it. */
+static void a_dead_process_has_no_store(void **state)
+{
+    struct bench *b = *state;
+    struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
+    struct shoal *other;
+    uint64_t random = 3;
+    create(b, SHOAL_FULL_SPILL);
+    shoal_close(b->map);
+    b->map = NULL;
+    for (uint32_t round = 0; round < 30; round++) {
+        pid_t pid = child_start();
+        if (pid == 0)
+            for (;;)
+                if (shoal_open(b->path[0], 0, &other) == 0 && random_below(&random, 2) == 0)
+                    shoal_close(other);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = (long)random_below(&random, 3000000) }, NULL);
+        int status;
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        done(shoal_create(b->path[1], &options, &other));
+        refused(shoal_open(b->path[0], 0, &b->map), SHOAL_ESTORE, "is in use by the map");
+        assert_text_has(b->path[1]);
+        shoal_close(other);
+        done(shoal_unlink(b->path[1]));
+    }
 }
 
 static void a_store_that_is_not_there_is_named(void **state)
@@ -266,6 +296,40 @@ static void a_cold_table_is_warmed(void **state)
     done(shoal_stats(b->map, &stats));
     assert_int_equal(stats.evicted, 0);
     assert_true(stats.store_gets < 100); /* nearly all of them from memory */
+}
+
+/* A record that contradicts its checksum stays where it is, and holds up nobody else. */
+static void one_bad_record_keeps_no_other_from_the_disk(void **state)
+{
+    struct bench *b = *state;
+    struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
+    struct shoal_how how = SHOAL_HOW_INIT;
+    static const char sound[] = "this is what the bad record holds";
+    options.flags = SHOAL_CHECKSUM;
+    done(shoal_create(b->path[0], &options, &b->map));
+    done(shoal_put(b->map, "bad", 3, sound, sizeof sound));
+    put_n(b->map, 0, 100, 'a');
+    int file = open(b->path[0], O_RDWR);
+    struct stat st;
+    assert_true(file >= 0 && fstat(file, &st) == 0);
+    char *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    assert_true(bytes != MAP_FAILED && close(file) == 0);
+    char *at = memmem(bytes, (size_t)st.st_size, sound, sizeof sound);
+    assert_non_null(at);
+    at[5] ^= 1;
+    assert_int_equal(munmap(bytes, (size_t)st.st_size), 0);
+    for (int i = 0; i < 2; i++)
+        refused(shoal_sync(b->map), SHOAL_ECORRUPT, "checksum is wrong");
+    how.flags = SHOAL_DURABLE;
+    done(shoal_put_with(b->map, "key 200", 7, "durable", 7, &how, NULL));
+    put_n(b->map, 300, 900, 'b'); /* others leave beside it */
+    refused(shoal_sync(b->map), SHOAL_ECORRUPT, "checksum is wrong");
+    machine_starts_again();
+    create_again(b);
+    assert_n(b->map, 0, 100, 'a');
+    assert_n(b->map, 300, 900, 'b');
+    assert_int_equal(shoal_get(b->map, "key 200", 7, NULL, 0, NULL), 0);
+    assert_int_equal(shoal_get(b->map, "bad", 3, NULL, 0, NULL), SHOAL_MISSING);
 }
 
 static void a_segment_of_an_earlier_life_is_refused(void **state)
@@ -509,12 +573,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         BENCH_TEST(a_store_is_one_maps),
+        BENCH_TEST(a_dead_process_has_no_store),
         BENCH_TEST(a_store_that_is_not_there_is_named),
         BENCH_TEST(a_bad_path_makes_no_map),
         BENCH_TEST(a_reader_reads_both),
         BENCH_TEST(durable_is_durable),
         BENCH_TEST(what_was_deleted_stays_so),
         BENCH_TEST(a_cold_table_is_warmed),
+        BENCH_TEST(one_bad_record_keeps_no_other_from_the_disk),
         BENCH_TEST(a_segment_of_an_earlier_life_is_refused),
         BENCH_TEST(without_spilling_full_is_full),
         BENCH_TEST(values_larger_than_pages_leave_and_come_back),
