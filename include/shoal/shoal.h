@@ -402,6 +402,9 @@ struct shoal_stats {
     uint64_t flushes, flush_failures;
     /* the store now: records, keys and values of them, bytes of its file */
     uint64_t store_records, store_payload_bytes, store_file_bytes;
+    /* rebuilding: 1 = the map is being moved to this geometry; records that were moved to it so far, and the most that one
+     * call has moved; what is still to be moved counts in count alone */
+    uint64_t moving, moved, moved_most;
 };
 #define SHOAL_STATS_INIT { .size = sizeof(struct shoal_stats) }
 
@@ -476,6 +479,20 @@ typedef int shoal_progress_fn(uint64_t done, uint64_t total, void *arg);
  * progress may be NULL.  *ret_n (may be NULL): how many came up.  0, also when no more
  * fit; what progress answered; SHOAL_EINVAL without a store; as shoal_sync. */
 SHOAL_API int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *arg, uint64_t *ret_n);
+
+/* Move the map to another geometry, while others read and write.
+ *   options  capacity, heap_bytes, max_threads, max_key_bytes, max_value_bytes: 0 = as it is; flags: SHOAL_PREALLOCATE, or
+ *            flags that the map does not have yet; everything else stays what it is
+ *   progress may be NULL; asked now and then with the groups that have moved; an answer > 0 ends the call with it, and the
+ *            move goes on bit by bit with what others write
+ * The map is the new one from one instant on: attached processes follow at their next call, and its name is the
+ * new one's.  Nobody waits for the move: who writes to a key first moves what shares its group's window (stats.moved_most).
+ * Versions change.  Killed before that instant the map is what it was, killed behind it others finish.
+ * A call on the map as a whole (walk, count, check, sync, reap) finishes the move first; with SHOAL_RDONLY it waits for
+ * others to do so, 5 s at most, then SHOAL_CHANGED.
+ * 0; SHOAL_CHANGED: somebody else is rebuilding it; SHOAL_EFULL: what the map holds has no room there; SHOAL_EINVAL,
+ * SHOAL_EREADONLY; SHOAL_EOS, also where the map belongs to another user; SHOAL_ENOMAP: its name is gone. */
+SHOAL_API int shoal_rebuild(struct shoal *map, const struct shoal_options *options, shoal_progress_fn *progress, void *arg);
 
 #ifdef __cplusplus
 }

@@ -17,9 +17,8 @@
  *                  where no word but a dead entry's names it.  partner:
  *                  the CAS that unlinked the block, then, behind H made RETIRED, the scan of all hazards, all
  *                  of them seq_cst too.  Either the scan sees the hazard, or the re-read sees the unlinking.
- *  [meta]          seq_cst: raises and lowerings of a bound; acquire: get.  Visible to who sees a LIVE slot's
- *                  key anywhere: a bound that reaches it.
- *  [summary]       seq_cst, the same for the summary words.
+ *  [meta]          seq_cst: raises and lowerings of a bound, and of a summary word; acquire: get, walk.  Visible to who
+ *                  sees a LIVE slot's key anywhere: a bound that reaches it, a summary that says so.
  *  [span-ready]    release: the CAS that makes a span READY.  acquire: the span load of whoever was led
  *                  there.  Visible: initialised block headers, backed memory.
  *  [counter]       release: the store that sets pending, behind pending_block and pending_h.  acquire: a
@@ -42,6 +41,9 @@
  *                  copies.  Visible: the published root.
  *  [dirty]         seq_cst: a group's bit is set behind the change of its slot; the store's holder takes it away before
  *                  he looks at the slots, having set it in `syncing`.
+ *  [successor]     seq_cst: a map moves on from a segment, by CAS; release: nothing is left to move (predecessor).
+ *                  seq_cst: the load of who found nothing there, or is about to commit; acquire: of who has the old
+ *                  segment mapped.  Visible: the successor's name; that every home has moved.
  *  [hint]          relaxed RMW or plain loads on bitmaps: they may lie; H decides.
  *
  * Relaxed is enough for payload words because every reader re-reads H behind an acquire fence

@@ -297,6 +297,9 @@ static const struct field stat_fields[] = {
     FIELD(shoal_stats, store_records),
     FIELD(shoal_stats, store_payload_bytes),
     FIELD(shoal_stats, store_file_bytes),
+    FIELD(shoal_stats, moving),
+    FIELD(shoal_stats, moved),
+    FIELD(shoal_stats, moved_most),
 };
 
 int command_stat(int argc, char **argv)

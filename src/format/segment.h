@@ -32,7 +32,7 @@
 #include "base/atomic.h"
 
 #define SEGMENT_MAGIC 0x50414d4c414f4853u /* "SHOALMAP", little endian */
-#define SEGMENT_LAYOUT 2u
+#define SEGMENT_LAYOUT 3u
 #define SEGMENT_ENDIAN 0x01020304u
 #define SEGMENT_LINE 64u
 #define SEGMENT_PAGE 4096u
@@ -64,6 +64,8 @@ struct geometry {
     uint32_t spill_flip; /* spill bits are kept xored with it: 0, or all ones where the store held keys before the map */
     uint8_t store_id[16]; /* which store lies below */
     uint8_t boot[16];     /* above a store: the life of the machine in which it was made */
+    uint64_t id;          /* of this segment, random and not 0 */
+    uint64_t family;      /* of the map: the id of the first segment, which a rebuild hands on */
 };
 
 enum feature { /* set by creation flags of the same name */
@@ -89,16 +91,21 @@ struct segment_header {
     /* Byte 512: read by every writer, written hardly ever. */
     shared_u64 wait_mask[WAIT_N / 64]; /* bit b: somebody may sleep on wait[b].  Set by a waiter before it
                                         * re-reads its key, cleared by who wakes [wait-mask] */
-    shared_u64 successor;              /* for a rebuild; 0 */
+    shared_u64 successor;              /* 0, or the id of the segment that the map has moved to: by CAS, once, by who
+                                        * rebuilds.  From then on this one is only moved from [successor] */
     shared_u32 unlinked;               /* 1 = the name was removed; by whoever removed it, after that */
     shared_u32 entries_used;           /* no entry at or above it was ever attached; only grows, raised
                                         * before the entry's first hazard [entries-used] */
-    uint8_t pad1[64 - 48];
+    shared_u64 predecessor;            /* 0, or the id of the segment that is being moved from: set before this one has a
+                                        * name, 0 by whoever has seen that all of it has moved [successor] */
+    uint8_t pad1[64 - 56];
 
     /* Byte 576: the next generation to lease; fetch_add by leasers. */
     shared_u64 generation_next;
     shared_u64 clock; /* the next group where victims are looked for; fetch_add by who needs room */
-    uint8_t pad2[48];
+    shared_u64 moved_n;    /* records that were moved to this segment; statistics, relaxed */
+    shared_u64 moved_most; /* in one step of one call */
+    uint8_t pad2[32];
     uint8_t pad3[4096 - STORE_PATH_BYTES - 640];
     char store[STORE_PATH_BYTES]; /* immutable: the absolute path of the store's directory, or "" */
 };
@@ -125,18 +132,19 @@ struct group {
 };
 static_assert(sizeof(struct group) == 64, "one line");
 
-/* meta  bound:8 | scan:1 | ver:23 | spill:32
+/* meta  bound:8 | scan:1 | moved:1 | ver:22 | spill:32
  *  T4 a key of home h that the store holds has its spill bit set (kept by: set before the publish, taken away by the
  *     holder of the store's lock alone) */
 #define META_BOUND(m) ((uint32_t)((m) >> 56))
 #define META_SCAN ((uint64_t)1 << 55)
+#define META_MOVED ((uint64_t)1 << 54) /* nothing of this home is left to move; set by who has seen that, for good */
 #define META_VER_ONE ((uint64_t)1 << 32)
-#define META_VER_MASK ((((uint64_t)1 << 23) - 1) << 32)
+#define META_VER_MASK ((((uint64_t)1 << 22) - 1) << 32)
 #define META_SPILL_MASK 0xffffffffu
 
 static inline uint64_t meta_next(uint64_t m, uint32_t bound, bool scan)
 {
-    return ((uint64_t)bound << 56) | (scan ? META_SCAN : 0) | ((m + META_VER_ONE) & META_VER_MASK) |
+    return ((uint64_t)bound << 56) | (scan ? META_SCAN : 0) | (m & META_MOVED) | ((m + META_VER_ONE) & META_VER_MASK) |
            (m & META_SPILL_MASK);
 }
 
@@ -156,9 +164,11 @@ enum slot_state {
     SLOT_BELOW, /* live, and a store may hold the key too */
     SLOT_TOMB,  /* deleted, but a store may still hold the key */
     SLOT_ABRT,  /* killed; for its owner to see and free */
-    SLOT_SEAL_A,
-    SLOT_SEAL_B /* for a rebuild */
+    SLOT_SEALED, /* in a table that is moved from: was LIVE or BELOW, counts, and nobody changes it but to MOVED */
+    SLOT_SEALED_TOMB
 };
+/* MOVED: the bits of SLOT_FREE above a word that still names the record.  Nothing is placed there, and the record stays
+ * where it is. */
 #define TAG_BITS 13
 #define TAG_MASK (((uint64_t)1 << TAG_BITS) - 1)
 #define OFFSET_BITS 36
@@ -190,6 +200,8 @@ static inline bool slot_is_live(uint64_t w)
     enum slot_state s = slot_state(w);
     return s == SLOT_LIVE || s == SLOT_BELOW;
 }
+static inline bool slot_is_sealed(uint64_t w) { return slot_state(w) >= SLOT_SEALED; }
+static inline bool slot_is_moved(uint64_t w) { return slot_state(w) == SLOT_FREE && w != 0; }
 /* Does the word name this block in this generation, whatever its state? */
 static inline bool slot_names(uint64_t w, uint64_t block, uint64_t generation)
 {
@@ -198,7 +210,7 @@ static inline bool slot_names(uint64_t w, uint64_t block, uint64_t generation)
 
 /* -- Block header H ------------------------------------------------------------------ */
 
-/* H  generation:40 | owner:16 | pending:1 ... | state:3     The only truth about a block.
+/* H  generation:40 | owner:16 | 0:3 | copy:1 | pending:1 | state:3     The only truth about a block.
  *
  *   FREE -> OWNED(p), new generation -> PUB(p) -> RETIRED(q) -> FREE       (and OWNED -> FREE | RETIRED,
  *   FREE <-> SEALED while its span is being emptied)
@@ -209,6 +221,7 @@ static inline bool slot_names(uint64_t w, uint64_t block, uint64_t generation)
 enum block_state { BLOCK_FREE = 0, BLOCK_OWNED, BLOCK_PUB, BLOCK_RETIRED, BLOCK_SEALED };
 #define H_STATE_MASK 7u
 #define H_PENDING 8u
+#define H_COPY 16u /* OWNED, and made of a record in the table that is moved from: who commits it looks there */
 #define GENERATION_BITS 40
 #define GENERATION_MASK (((uint64_t)1 << GENERATION_BITS) - 1)
 #define OWNER_MAX 0xffffu

@@ -10,7 +10,8 @@
 
 #include "base/error.h"
 #include "base/grow.h"
-#include "map/registry.h"
+#include "map/move.h"
+#include "table/move.h"
 #include "memory/count.h"
 #include "memory/settle.h"
 #include "table/walk.h"
@@ -71,7 +72,7 @@ static void check_record(struct checker *c, uint64_t slot_i, uint64_t w, const s
         slot_problem(c, slot_i, w, "lies outside its home's bound (T1)");
     else if (has_twin_before(c, &p, slot_i))
         slot_problem(c, slot_i, w, "key is in two slots (T2)");
-    if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0) /* [summary] */
+    if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0) /* [meta] */
         slot_problem(c, slot_i, w, "its run's summary says unused (T3)");
 }
 
@@ -244,23 +245,21 @@ static int check_store(struct checker *c, struct call *call)
     return rc == SHOAL_ECORRUPT ? 0 : rc;
 }
 
-int shoal_check(struct shoal *map, struct shoal_report *ret_report)
+static int check_once(struct shoal *map, struct shoal_report *ret_report)
 {
-    if (ret_report == NULL || ret_report->size != sizeof *ret_report)
-        return error_set(SHOAL_EINVAL, "shoal_check: ret_report is NULL or not initialised");
     struct call call;
-    int rc = call_begin(map, &call);
+    int rc = move_call_begin(map, &call);
     if (rc != 0)
         return rc;
-    struct shoal_report report = SHOAL_REPORT_INIT;
     struct checker *c = calloc(1, sizeof *c);
     if (c == NULL) {
         call_end(&call);
         errno = ENOMEM;
         return error_os("check");
     }
+    struct shoal_report *report = ret_report;
     c->segment = call.segment;
-    c->report = &report;
+    c->report = report;
     uint64_t print = count_fingerprint(c->segment), activity = settle_activity(c->segment);
     bool at_rest = count_is_at_rest(c->segment);
     rc = check_slots(c);
@@ -268,14 +267,29 @@ int shoal_check(struct shoal *map, struct shoal_report *ret_report)
         check_spans(c);
     if (rc == 0 && call.map->tier != NULL)
         rc = check_store(c, &call);
-    report.counted = (uint64_t)count_sum(c->segment);
-    report.quiet = at_rest && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
-                   report.slots_tentative == 0 && report.blocks_owned == 0 && report.unreferenced == 0;
-    if (rc == 0 && report.quiet)
+    report->counted = (uint64_t)count_sum(c->segment);
+    report->quiet = at_rest && count_fingerprint(c->segment) == print && settle_activity(c->segment) == activity &&
+                    report->slots_tentative == 0 && report->blocks_owned == 0 && report->unreferenced == 0;
+    if (rc == 0 && report->quiet)
         check_counts(c);
     free(c->value);
     free(c);
+    if (segment_has_successor(call.segment)) /* what has moved meanwhile looked like a contradiction */
+        rc = TABLE_MOVED;
     call_end(&call);
+    return rc;
+}
+
+int shoal_check(struct shoal *map, struct shoal_report *ret_report)
+{
+    if (ret_report == NULL || ret_report->size != sizeof *ret_report)
+        return error_set(SHOAL_EINVAL, "shoal_check: ret_report is NULL or not initialised");
+    struct shoal_report report;
+    int rc;
+    do {
+        report = (struct shoal_report)SHOAL_REPORT_INIT;
+        rc = check_once(map, &report);
+    } while (rc == TABLE_MOVED);
     if (rc != 0)
         return rc;
     *ret_report = report;

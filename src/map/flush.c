@@ -165,7 +165,7 @@ void flusher_forget(struct flusher *f)
     free(f);
 }
 
-void flusher_end(struct flusher *f)
+static void flusher_end(struct flusher *f)
 {
     if (f == NULL)
         return;
@@ -196,15 +196,24 @@ int shoal_flush_start(struct shoal *map, const struct shoal_flush *how)
     else if (call.map->readonly)
         rc = error_set(SHOAL_EREADONLY, "%s: opened with SHOAL_RDONLY", call.map->name);
     if (rc == 0) {
-        pthread_mutex_lock(&call.map->flush_mutex);
-        if (call.map->flusher != NULL)
-            flusher_set(call.map->flusher, how);
+        pthread_mutex_lock(&map->flush_mutex);
+        if (map->flusher != NULL)
+            flusher_set(map->flusher, how);
         else
-            rc = flusher_begin(map, how, &call.map->flusher);
-        pthread_mutex_unlock(&call.map->flush_mutex);
+            rc = flusher_begin(map, how, &map->flusher);
+        pthread_mutex_unlock(&map->flush_mutex);
     }
     call_end(&call);
     return rc;
+}
+
+void flusher_stop(struct shoal *map)
+{
+    pthread_mutex_lock(&map->flush_mutex);
+    struct flusher *f = map->flusher;
+    map->flusher = NULL;
+    pthread_mutex_unlock(&map->flush_mutex);
+    flusher_end(f);
 }
 
 int shoal_flush_stop(struct shoal *map)
@@ -213,12 +222,7 @@ int shoal_flush_stop(struct shoal *map)
     int rc = call_begin(map, &call);
     if (rc != 0)
         return rc;
-    call_pin(&call);
-    pthread_mutex_lock(&call.map->flush_mutex);
-    struct flusher *f = call.map->flusher;
-    call.map->flusher = NULL;
-    pthread_mutex_unlock(&call.map->flush_mutex);
-    flusher_end(f);
     call_end(&call);
+    flusher_stop(map);
     return 0;
 }

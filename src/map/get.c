@@ -18,7 +18,7 @@ static void stats_add(struct attachment *a, bool hit)
 }
 
 /* A read needs no attachment, but uses the thread's to keep count, and to pin a value that keeps changing. */
-static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
+static int key_read_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
 {
     struct call call;
     struct probe probe;
@@ -33,6 +33,14 @@ static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct
     if (call.a != NULL)
         stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
     call_end(&call);
+    return rc;
+}
+
+static inline int key_read(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
+{
+    int rc;
+    while ((rc = key_read_once(map, key, key_bytes, sink)) == TABLE_MOVED) {
+    }
     return rc;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/grow.h"
 #include "map/iter.h"
+#include "map/lookup.h"
 #include "memory/count.h"
 #include "memory/settle.h"
 
@@ -20,7 +21,7 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
         return error_set(SHOAL_EINVAL, "shoal_iter_open: prefix or ret_iter is NULL");
     if (prefix_bytes > SHOAL_KEY_MAX)
         return error_set(SHOAL_ETOOBIG, "shoal_iter_open: prefix of %zu bytes, keys have at most 65535", prefix_bytes);
-    int rc = call_begin(map, &call);
+    int rc = move_call_begin(map, &call);
     if (rc != 0)
         return rc;
     struct shoal_iter *it = calloc(1, sizeof *it + prefix_bytes);
@@ -32,6 +33,7 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
     }
     it->map = map;
     it->open = call.map;
+    it->opening = atomic_load_explicit(&map->openings, memory_order_relaxed);
     it->fork_id = registry_fork_id();
     it->prefix_bytes = prefix_bytes;
     if (prefix_bytes != 0)
@@ -50,12 +52,43 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
     return 0;
 }
 
-static int iter_step(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
+/* The map has moved since the walk began: it goes on over the keys that were there, each with what it holds by now. */
+static int iter_step_moved(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
 {
     for (;;) {
+        struct walk before = it->walk;
+        struct read_sink key = { .key_buf = it->key };
+        int rc = walk_next_key_old(&it->walk, it->open->segment, &key);
+        if (rc != 0)
+            return rc;
+        if (key.key_bytes < it->prefix_bytes || memcmp(it->key, it->prefix, it->prefix_bytes) != 0)
+            continue;
+        struct probe p = probe_make(call->segment, it->key, key.key_bytes);
+        do {
+            *sink = (struct read_sink){ .buf = it->value, .buf_bytes = it->value_room };
+            rc = lookup_key(call, &p, sink);
+            sink->key_bytes = key.key_bytes;
+        } while (rc == SHOAL_SHORT && (rc = grow(&it->value, &it->value_room, sink->value_bytes, ITERATOR_VALUE)) == 0);
+        if (rc == TABLE_MOVED || rc == SHOAL_CHANGED)
+            it->walk = before;
+        if (rc != SHOAL_MISSING)
+            return rc;
+    }
+}
+
+static int iter_step(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
+{
+    if (call->map != it->open && it->tier_walk == NULL)
+        return iter_step_moved(it, call, sink);
+    for (;;) {
+        struct walk before = it->walk;
         *sink = (struct read_sink){ .buf = it->value, .buf_bytes = it->value_room, .key_buf = it->key };
         int rc = it->tier_walk != NULL ? tier_walk_next(it->tier_walk, call->a, sink)
                                        : walk_next(&it->walk, call->segment, call->a, sink);
+        if (it->tier_walk == NULL && segment_has_successor(call->segment)) { /* it may have passed over what is sealed */
+            it->walk = before;
+            return TABLE_MOVED;
+        }
         if (rc == SHOAL_SHORT)
             rc = grow(&it->value, &it->value_room, sink->value_bytes, ITERATOR_VALUE);
         else if (rc != 0 || (sink->key_bytes >= it->prefix_bytes && memcmp(it->key, it->prefix, it->prefix_bytes) == 0))
@@ -65,26 +98,50 @@ static int iter_step(struct shoal_iter *it, const struct call *call, struct read
     }
 }
 
+/* Above a store the walk goes on in the new table, where it has come to. */
+static int iter_follow(struct shoal_iter *it, const struct call *call)
+{
+    if (atomic_load_explicit(&it->map->openings, memory_order_relaxed) != it->opening)
+        return error_set(SHOAL_EINVAL, "the iterator's map was closed");
+    if (it->tier_walk == NULL)
+        return 0;
+    int rc = tier_walk_follow(it->tier_walk, call->map->tier);
+    if (rc != 0)
+        return rc;
+    open_map_ref(call->map);
+    open_map_unref(it->open);
+    it->open = call->map;
+    return 0;
+}
+
+static int iter_next_once(struct shoal_iter *it, struct read_sink *sink)
+{
+    struct call call;
+    int rc = it->tier_walk != NULL ? move_call_begin(it->map, &call) : call_begin(it->map, &call);
+    if (rc != 0)
+        return rc;
+    if (call.map != it->open)
+        rc = iter_follow(it, &call);
+    if (rc == 0) {
+        call.a = call.map->readonly ? NULL : call_attachment(&call);
+        rc = iter_step(it, &call, sink);
+    }
+    if (rc == SHOAL_CHANGED && !call.map->readonly && call.a == NULL && call_attach(&call) == 0)
+        rc = iter_step(it, &call, sink);
+    call_end(&call);
+    return rc;
+}
+
 int shoal_iter_next(struct shoal_iter *it, struct shoal_item *ret_item)
 {
     if (it == NULL || ret_item == NULL)
         return error_set(SHOAL_EINVAL, "shoal_iter_next: iterator or ret_item is NULL");
     if (it->fork_id != registry_fork_id())
         return error_set(SHOAL_EINVAL, "the iterator belongs to the parent of this forked process; open a new one");
-    struct call call;
-    int rc = call_begin(it->map, &call);
-    if (rc != 0)
-        return rc;
-    if (call.map != it->open) {
-        call_end(&call);
-        return error_set(SHOAL_EINVAL, "the iterator's map was closed");
-    }
     struct read_sink sink;
-    call.a = call.map->readonly ? NULL : call_attachment(&call);
-    rc = iter_step(it, &call, &sink);
-    if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0)
-        rc = iter_step(it, &call, &sink);
-    call_end(&call);
+    int rc;
+    while ((rc = iter_next_once(it, &sink)) == TABLE_MOVED) {
+    }
     if (rc == 0)
         *ret_item = (struct shoal_item){ .key = it->key,
                                          .key_bytes = sink.key_bytes,
@@ -125,7 +182,7 @@ static uint64_t count_walk(const struct segment *s)
 {
     uint64_t n = 0;
     for (uint64_t run = 0; run < s->geo.runs_n; run++) {
-        if ((load_acquire_u32(&s->summary[run]) & SUMMARY_USED) == 0) /* [summary] */
+        if ((load_acquire_u32(&s->summary[run]) & SUMMARY_USED) == 0) /* [meta] */
             continue;
         uint64_t end = (run + 1) * RUN_GROUPS;
         for (uint64_t g = run * RUN_GROUPS; g < end && g < s->geo.groups_all_n; g++)
@@ -163,25 +220,38 @@ static int count_table(const struct segment *s, bool walk, uint64_t *ret_n, bool
     return 0;
 }
 
-int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact)
+static int count_once(struct shoal *map, bool walk, uint64_t *ret_n, bool *ret_exact)
 {
-    if (ret_n == NULL || (flags & ~(unsigned)SHOAL_EXACT) != 0)
-        return error_set(SHOAL_EINVAL, "shoal_count: ret_n is NULL or flags 0x%x are not known", flags);
     struct call call;
-    int rc = call_begin(map, &call);
+    int rc = move_call_begin(map, &call);
     if (rc != 0)
         return rc;
-    bool walk = (flags & SHOAL_EXACT) != 0, exact;
     if (call.map->tier == NULL) {
-        rc = count_table(call.segment, walk, ret_n, &exact);
+        rc = count_table(call.segment, walk, ret_n, ret_exact);
     } else {
         call.a = call.map->readonly ? NULL : call_attachment(&call);
         uint64_t before = settle_activity(call.segment);
         rc = count_tiers(&call, walk, ret_n);
-        exact = walk && settle_activity(call.segment) == before;
+        *ret_exact = walk && settle_activity(call.segment) == before;
     }
+    if (segment_has_successor(call.segment))
+        rc = TABLE_MOVED;
+    call_end(&call);
+    return rc;
+}
+
+int shoal_count(struct shoal *map, unsigned flags, uint64_t *ret_n, int *ret_exact)
+{
+    if (ret_n == NULL || (flags & ~(unsigned)SHOAL_EXACT) != 0)
+        return error_set(SHOAL_EINVAL, "shoal_count: ret_n is NULL or flags 0x%x are not known", flags);
+    bool exact = false;
+    uint64_t n = 0;
+    int rc;
+    while ((rc = count_once(map, (flags & SHOAL_EXACT) != 0, &n, &exact)) == TABLE_MOVED) {
+    }
+    if (rc == 0)
+        *ret_n = n;
     if (rc == 0 && ret_exact != NULL)
         *ret_exact = exact;
-    call_end(&call);
     return rc;
 }

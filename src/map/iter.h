@@ -12,6 +12,7 @@
 struct shoal_iter {
     struct shoal *map;
     struct open_map *open;
+    uint64_t opening;            /* of the handle */
     struct walk walk;            /* without a store */
     struct tier_walk *tier_walk; /* with one */
     uint64_t fork_id;

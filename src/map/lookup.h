@@ -5,14 +5,16 @@
 #ifndef SHOAL_MAP_LOOKUP_H
 #define SHOAL_MAP_LOOKUP_H
 
-#include "map/registry.h"
-#include "table/read.h"
+#include "map/move.h"
+#include "table/move.h"
 #include "tier/tier.h"
 
-/* As read_key, then as tier_read.  call->a may be NULL. */
+/* As read_key, then as tier_read.  call->a may be NULL.  TABLE_MOVED: the call begins again. */
 static inline int lookup_key(const struct call *call, const struct probe *p, struct read_sink *sink)
 {
     int rc = read_key(call->segment, call->a, p, sink);
+    if (rc == SHOAL_MISSING && !sink->deleted && (call->old != NULL || segment_has_successor(call->segment)))
+        rc = move_lookup(call, p, sink);
     return rc == SHOAL_MISSING && call->map->tier != NULL && !sink->deleted ? tier_read(call->map->tier, call->a, p, sink)
                                                                             : rc;
 }

@@ -4,7 +4,9 @@
  */
 #include "map/name.h"
 
+#include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -15,7 +17,9 @@
 #define DRAFT_MARK ".shoal-new."
 #define DRAFT_HEX 8u
 #define DRAFT_TAIL (sizeof DRAFT_MARK - 1 + DRAFT_HEX)
-#define DRAFT_STEM_MAX (NAME_MAX - 1u - DRAFT_TAIL) /* of LAST, behind the leading dot */
+#define KIN_MARK ".shoal-seg."
+#define KIN_HEX 16u
+#define KIN_TAIL (sizeof KIN_MARK - 1 + KIN_HEX)
 
 /* -- For texts ----------------------------------------------------------------------- */
 
@@ -55,35 +59,56 @@ static int bad_byte(const struct name *name, unsigned char byte, size_t at)
 
 /* -- Drafts --------------------------------------------------------------------------- */
 
-static size_t draft_stem(const struct name *name)
+/* Bytes of LAST, behind the leading dot, that leave room for the tail. */
+static size_t stem(const struct name *name, size_t tail)
 {
-    size_t n = strlen(name->last);
-    return n < DRAFT_STEM_MAX ? n : DRAFT_STEM_MAX;
+    size_t n = strlen(name->last), most = NAME_MAX - 1u - tail;
+    return n < most ? n : most;
 }
 
 void name_draft(const struct name *name, uint32_t random, struct draft_name *ret_draft)
 {
-    (void)snprintf(ret_draft->last, sizeof ret_draft->last, ".%.*s" DRAFT_MARK "%08x", (int)draft_stem(name),
-                   name->last, random);
+    (void)snprintf(ret_draft->last, sizeof ret_draft->last, ".%.*s" DRAFT_MARK "%08x",
+                   (int)stem(name, DRAFT_TAIL), name->last, random);
 }
 
-static bool is_draft_tail(const char *tail)
+void name_kin(const struct name *name, uint64_t id, struct draft_name *ret_kin)
 {
-    const char *hex = tail + sizeof DRAFT_MARK - 1;
-    return strncmp(tail, DRAFT_MARK, sizeof DRAFT_MARK - 1) == 0 &&
-           strspn(hex, "0123456789abcdef") == DRAFT_HEX && hex[DRAFT_HEX] == '\0';
+    (void)snprintf(ret_kin->last, sizeof ret_kin->last, ".%.*s" KIN_MARK "%016llx",
+                   (int)stem(name, KIN_TAIL), name->last, (unsigned long long)id);
+}
+
+static bool is_tail(const char *tail, const char *mark, size_t hex_n)
+{
+    size_t n = strlen(mark);
+    return strncmp(tail, mark, n) == 0 && strspn(tail + n, "0123456789abcdef") == hex_n && tail[n + hex_n] == '\0';
+}
+
+static bool has_tail(const char *entry, const char *mark, size_t hex_n)
+{
+    size_t n = strlen(entry), tail = strlen(mark) + hex_n;
+    return entry[0] == '.' && n > 1 + tail && is_tail(entry + n - tail, mark, hex_n);
 }
 
 static bool is_draft(const char *entry)
 {
-    size_t n = strlen(entry);
-    return entry[0] == '.' && n > 1 + DRAFT_TAIL && is_draft_tail(entry + n - DRAFT_TAIL);
+    return has_tail(entry, DRAFT_MARK, DRAFT_HEX) || has_tail(entry, KIN_MARK, KIN_HEX);
 }
 
-bool name_is_draft_of(const struct name *name, const char *entry)
+static bool is_of(const struct name *name, const char *entry, const char *mark, size_t hex_n)
 {
-    size_t stem = draft_stem(name);
-    return entry[0] == '.' && strncmp(entry + 1, name->last, stem) == 0 && is_draft_tail(entry + 1 + stem);
+    size_t n = stem(name, strlen(mark) + hex_n);
+    return entry[0] == '.' && strncmp(entry + 1, name->last, n) == 0 && is_tail(entry + 1 + n, mark, hex_n);
+}
+
+bool name_is_draft_of(const struct name *name, const char *entry) { return is_of(name, entry, DRAFT_MARK, DRAFT_HEX); }
+
+bool name_is_kin_of(const struct name *name, const char *entry, uint64_t *ret_id)
+{
+    if (!is_of(name, entry, KIN_MARK, KIN_HEX))
+        return false;
+    *ret_id = strtoull(entry + 1 + stem(name, KIN_TAIL) + sizeof KIN_MARK - 1, NULL, 16);
+    return true;
 }
 
 /* -- Parsing ---------------------------------------------------------------------------- */
@@ -137,8 +162,9 @@ static int parse_path(const char *text, size_t n, struct name *name)
     if (last[0] == '\0' || strcmp(last, ".") == 0 || strcmp(last, "..") == 0)
         return error_set(SHOAL_EINVAL, "name \"%s\": a directory's path; it must end in a file's name", name->shown);
     if (is_draft(last))
-        return error_set(SHOAL_EINVAL, "name \"%s\": \"" DRAFT_MARK "\" at %zu marks a map that is still being made",
-                         name->shown, n - DRAFT_TAIL);
+        return error_set(SHOAL_EINVAL, "name \"%s\": \"%.11s\" at %zu marks a map that is still being made", name->shown,
+                         last + strlen(last) - (has_tail(last, KIN_MARK, KIN_HEX) ? KIN_TAIL : DRAFT_TAIL),
+                         n - (has_tail(last, KIN_MARK, KIN_HEX) ? KIN_TAIL : DRAFT_TAIL));
     name->shown_dir = "";
     memcpy(name->dir, text, dir_n);
     name->dir[dir_n] = '\0';

@@ -3,34 +3,26 @@
  * Creating, opening, closing, unlinking.
  */
 #include "base/error.h"
-#include "map/registry.h"
+#include "map/mapping.h"
+#include "map/move.h"
 #include "map/segfile.h"
-#include "base/os.h"
 #include "tier/tier.h"
 
 #define OPEN_FLAGS (SHOAL_RDONLY | SHOAL_FOREIGN)
 #define MEETINGS 100u /* open_or_create: somebody keeps unlinking the map between our two looks */
 
-static int map_file(int fd, const struct geometry *geometry, bool readonly, const char *name, struct shoal **ret_map)
+static int map_file(int fd, const struct geometry *geometry, const char *name, unsigned flags, struct shoal **ret_map)
 {
-    struct segment *s;
-    int rc = segment_map(fd, geometry, readonly, &s);
+    struct open_map *open;
+    int rc = mapping_make(fd, geometry, name, flags, &open);
+    if (rc != 0)
+        return rc;
+    rc = move_open_old(open);
     if (rc != 0) {
-        os_close(fd);
+        open_map_unref(open);
         return rc;
     }
-    struct tier *tier = NULL;
-    if (segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
-        char store[STORE_PATH_BYTES];
-        memcpy(store, s->header->store, sizeof store - 1);
-        store[sizeof store - 1] = 0;
-        rc = tier_open(s, store, name, &tier);
-    }
-    if (rc != 0) {
-        segment_unmap(s);
-        return rc;
-    }
-    return registry_open(s, tier, readonly, name, ret_map);
+    return registry_open(open, ret_map);
 }
 
 static int refuse_arguments(const char *what, const char *name, unsigned flags, struct shoal **ret_map)
@@ -53,7 +45,7 @@ struct newborn {
 static int newborn_take(void *arg, int fd, const struct geometry *geometry)
 {
     struct newborn *n = arg;
-    return map_file(fd, geometry, false, n->name, &n->map);
+    return map_file(fd, geometry, n->name, 0, &n->map);
 }
 
 static void newborn_leave(void *arg) { registry_close(((struct newborn *)arg)->map); }
@@ -83,7 +75,7 @@ int shoal_open(const char *name, unsigned flags, struct shoal **ret_map)
     struct geometry geometry;
     if (rc == 0)
         rc = segfile_open(name, flags, &fd, &geometry);
-    return rc != 0 ? rc : map_file(fd, &geometry, (flags & SHOAL_RDONLY) != 0, name, ret_map);
+    return rc != 0 ? rc : map_file(fd, &geometry, name, flags, ret_map);
 }
 
 int shoal_open_or_create(const char *name, const struct shoal_options *options, unsigned flags, struct shoal **ret_map)

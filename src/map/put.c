@@ -3,6 +3,8 @@
  * The writing calls of one key: each is a decision over what the key holds, made so by mutate_key.
  */
 #include "map/key.h"
+#include "map/move.h"
+#include "table/move.h"
 #include "table/mutate.h"
 #include "tier/tier.h"
 
@@ -134,42 +136,69 @@ static enum mutate_verdict decide_update(struct mutation *m, const struct segmen
 
 /* -- Calls -------------------------------------------------------------------------------------------- */
 
+/* Attached, and what is to be moved for the key has moved. */
+static int write_begin(struct shoal *map, const void *key, size_t key_bytes, struct call *ret_call, struct probe *ret_probe)
+{
+    int rc = key_call(map, key, key_bytes, true, ret_call, ret_probe);
+    if (rc != 0 || ret_call->old == NULL)
+        return rc;
+    rc = move_for(ret_call, ret_probe);
+    if (rc != 0)
+        call_end(ret_call);
+    return rc;
+}
+
 static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, mutate_decide *decide, void *arg,
                       struct mutation *m)
 {
-    struct call call;
-    struct probe probe;
-    int rc = key_call(map, key, key_bytes, true, &call, &probe);
-    if (rc != 0)
-        return rc;
-    rc = mutate_key(call.a, &probe, decide, arg, m);
-    call_end(&call);
+    int rc;
+    do {
+        struct call call;
+        struct probe probe;
+        rc = write_begin(map, key, key_bytes, &call, &probe);
+        if (rc != 0)
+            return rc;
+        rc = mutate_key(call.a, &probe, decide, arg, m);
+        call_end(&call);
+    } while (rc == TABLE_MOVED);
+    return rc;
+}
+
+static int key_store_once(struct shoal *map, struct call *call, const struct probe *probe, struct condition *condition, struct mutation *m,
+                          uint64_t *ret_version)
+{
+    int rc = value_check(call->segment, m->source.value, m->source.value_bytes);
+    if (rc == 0 && condition->durable && call->map->tier == NULL)
+        rc = error_set(SHOAL_EINVAL, "how.flags: SHOAL_DURABLE needs a store");
+    if (rc == 0)
+        rc = mutate_key(call->a, probe, decide_put, condition, m);
+    if (rc == 0 && ret_version != NULL)
+        *ret_version = m->ret_version;
+    if (rc == 0 && condition->durable) {
+        call_pin(call);
+        rc = tier_sync_key(call->map->tier, call->a, probe);
+        if (rc == 0 && segment_has_successor(call->segment)) /* it may have moved before it was copied */
+            rc = shoal_sync(map);
+        rc = rc < 0 ? SHOAL_ESTORE : rc; /* the text says why; it is visible, whatever the reason */
+    }
     return rc;
 }
 
 static int key_store(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes,
                      struct condition *condition, uint8_t type, uint64_t *ret_version)
 {
-    struct call call;
-    struct probe probe;
-    int rc = key_call(map, key, key_bytes, true, &call, &probe);
-    if (rc != 0)
-        return rc;
     struct mutation m = { .source = { .value = value, .value_bytes = value_bytes, .type = type },
                           .blind = !condition->if_absent && !condition->if_present && !condition->if_version };
-    rc = value_check(call.segment, value, value_bytes);
-    if (rc == 0 && condition->durable && call.map->tier == NULL)
-        rc = error_set(SHOAL_EINVAL, "how.flags: SHOAL_DURABLE needs a store");
-    if (rc == 0)
-        rc = mutate_key(call.a, &probe, decide_put, condition, &m);
-    if (rc == 0 && ret_version != NULL)
-        *ret_version = m.ret_version;
-    if (rc == 0 && condition->durable) {
-        call_pin(&call);
-        rc = tier_sync_key(call.map->tier, call.a, &probe);
-        rc = rc < 0 ? SHOAL_ESTORE : rc; /* the text says why; it is visible, whatever the reason */
-    }
-    call_end(&call);
+    int rc;
+    do {
+        struct call call;
+        struct probe probe;
+        rc = write_begin(map, key, key_bytes, &call, &probe);
+        if (rc != 0)
+            return rc;
+        rc = key_store_once(map, &call, &probe, condition, &m, ret_version);
+        call_end(&call);
+    } while (rc == TABLE_MOVED);
     return rc;
 }
 
@@ -255,16 +284,19 @@ int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_upd
 {
     if (fn == NULL)
         return error_set(SHOAL_EINVAL, "update: the function is NULL");
-    struct call call;
-    struct probe probe;
-    int rc = key_call(map, key, key_bytes, true, &call, &probe);
-    if (rc != 0)
-        return rc;
-    call_pin(&call); /* the function may take its time, and close other maps */
     struct update u = { .fn = fn, .arg = arg };
     struct mutation m = { .wants_value = true };
-    rc = mutate_key(call.a, &probe, decide_update, &u, &m);
-    call_end(&call);
+    int rc;
+    do {
+        struct call call;
+        struct probe probe;
+        rc = write_begin(map, key, key_bytes, &call, &probe);
+        if (rc != 0)
+            return rc;
+        call_pin(&call); /* the function may take its time, and close other maps */
+        rc = mutate_key(call.a, &probe, decide_update, &u, &m);
+        call_end(&call);
+    } while (rc == TABLE_MOVED);
     return rc;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error.h"
-#include "map/registry.h"
+#include "map/move.h"
 #include "memory/settle.h"
 
 int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped)
@@ -8,7 +8,7 @@ int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped)
     struct call call;
     if (ret_reaped != NULL && ret_reaped->size != sizeof *ret_reaped)
         return error_set(SHOAL_EINVAL, "shoal_reap: ret_reaped is not initialised");
-    int rc = call_begin(map, &call);
+    int rc = move_call_begin(map, &call);
     if (rc != 0)
         return rc;
     rc = call_attach(&call);

@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/os.h"
 #include "map/flush.h"
+#include "map/move.h"
 #include "tier/tier.h"
 
 /* What liburcu orders, ThreadSanitizer cannot see. */
@@ -22,14 +24,14 @@
 
 /* What a process has: handles under a lock that is held over fork, and a word the kernel wipes. */
 static struct {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock, move_lock; /* move_lock before lock */
     pthread_once_t once;
     pthread_key_t thread_key;
     struct shoal *handles;
     struct open_map *maps;
     uint64_t *fork_word; /* 0 in a child that has not noticed yet */
     uint64_t fork_id;
-} registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
+} registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .move_lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
 
 /* What a thread has. */
 static _Thread_local struct {
@@ -63,10 +65,13 @@ static void child_take_over(void)
         pthread_mutex_init(&s->lock, NULL); /* another thread of the parent may have held it */
         memset(s->held, 0, s->geo.entries_n);
         child_forget_attachments(s);
-        atomic_store_explicit(&open->users, 1, memory_order_relaxed); /* views and calls are the parent's */
-        flusher_forget(open->flusher);
-        open->flusher = NULL;
-        pthread_mutex_init(&open->flush_mutex, NULL);
+        atomic_store_explicit(&open->users, 1, memory_order_relaxed); /* views and calls are the parent's; a map that is
+                                                                       * moved from has the other one for its user */
+    }
+    for (struct shoal *map = registry.handles; map != NULL; map = map->next) {
+        flusher_forget(map->flusher);
+        map->flusher = NULL;
+        pthread_mutex_init(&map->flush_mutex, NULL);
     }
     if (registry.fork_word != NULL)
         *registry.fork_word = 1;
@@ -74,6 +79,7 @@ static void child_take_over(void)
 
 static void fork_prepare(void)
 {
+    pthread_mutex_lock(&registry.move_lock);
     pthread_mutex_lock(&registry.lock);
     urcu_bp_before_fork();
 }
@@ -82,6 +88,7 @@ static void fork_parent(void)
 {
     urcu_bp_after_fork_parent();
     pthread_mutex_unlock(&registry.lock);
+    pthread_mutex_unlock(&registry.move_lock);
 }
 
 static void fork_child(void)
@@ -89,6 +96,7 @@ static void fork_child(void)
     urcu_bp_after_fork_child();
     child_take_over();
     pthread_mutex_unlock(&registry.lock);
+    pthread_mutex_unlock(&registry.move_lock);
 }
 
 /* A clone that ran no handlers. */
@@ -241,18 +249,29 @@ __attribute__((noinline)) static int call_refuse(struct call *call, const char *
 
 int call_begin(struct shoal *map, struct call *ret_call)
 {
-    ret_call->map = NULL;
+    ret_call->map = ret_call->old = NULL;
     ret_call->a = NULL;
     ret_call->locked = false;
     if (map == NULL)
         return error_set(SHOAL_EINVAL, "map is NULL");
     if (registry.fork_word != NULL && *registry.fork_word == 0)
         fork_noticed();
-    urcu_bp_read_lock();
-    ret_call->locked = true;
-    struct open_map *open = atomic_load_explicit(&map->open, memory_order_acquire);
-    if (open == NULL)
-        return call_refuse(ret_call, "the map is closed");
+    struct open_map *open;
+    for (;;) {
+        urcu_bp_read_lock();
+        ret_call->locked = true;
+        open = atomic_load_explicit(&map->open, memory_order_acquire);
+        if (open == NULL)
+            return call_refuse(ret_call, "the map is closed");
+        ret_call->old = atomic_load_explicit(&open->old, memory_order_acquire);
+        if (!move_is_due(open, ret_call->old))
+            break;
+        urcu_bp_read_unlock();
+        ret_call->locked = false;
+        int rc = move_turn(map);
+        if (rc != 0)
+            return rc;
+    }
     ret_call->map = open;
     ret_call->segment = open->segment;
     for (const struct update_frame *u = mine.update; u != NULL; u = u->outer)
@@ -264,6 +283,8 @@ int call_begin(struct shoal *map, struct call *ret_call)
 void call_pin(struct call *call)
 {
     open_map_ref(call->map);
+    if (call->old != NULL)
+        open_map_ref(call->old);
     call->fork_id = registry.fork_id;
     urcu_bp_read_unlock();
     call->locked = false;
@@ -280,6 +301,8 @@ void call_end(struct call *call)
         urcu_bp_read_unlock();
     } else if (call->map != NULL && call->fork_id == registry_fork_id()) {
         open_map_unref(call->map);
+        if (call->old != NULL)
+            open_map_unref(call->old);
     }
 }
 
@@ -299,6 +322,7 @@ void open_map_ref(struct open_map *map) { atomic_fetch_add_explicit(&map->users,
 static void open_map_destroy(struct open_map *map)
 {
     struct segment *s = map->segment;
+    struct open_map *old = atomic_load_explicit(&map->old, memory_order_relaxed);
     pthread_mutex_lock(&registry.lock);
     while (s->attachments != NULL)
         attachment_release_and_free(s->attachments);
@@ -310,7 +334,10 @@ static void open_map_destroy(struct open_map *map)
     pthread_mutex_unlock(&registry.lock);
     tier_close(map->tier);
     segment_unmap(s);
+    free(map->path);
     free(map);
+    if (old != NULL)
+        open_map_unref(old);
 }
 
 void open_map_unref(struct open_map *map)
@@ -328,22 +355,38 @@ static struct shoal *handle_take(struct open_map *open)
     if (map == NULL) {
         map = calloc(1, sizeof *map);
         if (map != NULL) {
+            pthread_mutex_init(&map->flush_mutex, NULL);
             map->next = registry.handles;
             registry.handles = map;
         }
     }
-    if (map != NULL)
+    if (map != NULL) {
+        atomic_fetch_add_explicit(&map->openings, 1, memory_order_relaxed); /* relaxed: seen with `open` */
         atomic_store_explicit(&map->open, open, memory_order_release);
+    }
     pthread_mutex_unlock(&registry.lock);
     return map;
 }
 
-int registry_open(struct segment *segment, struct tier *tier, bool readonly, const char *name, struct shoal **ret_map)
+/* Relative ones as they are now, and bare ones as they are. */
+static char *path_from_everywhere(const char *name)
+{
+    char *path = NULL, *here = strchr(name, '/') != NULL && name[0] != '/' ? getcwd(NULL, 0) : NULL;
+    if (here == NULL)
+        return strdup(name);
+    if (asprintf(&path, "%s/%s", here, name) < 0)
+        path = NULL;
+    free(here);
+    return path;
+}
+
+int open_map_make(struct segment *segment, struct tier *tier, const char *name, unsigned flags, struct open_map **ret_map)
 {
     pthread_once(&registry.once, registry_start);
     (void)registry_fork_id();
     struct open_map *open = calloc(1, sizeof *open);
-    if (open == NULL) {
+    if (open == NULL || (open->path = path_from_everywhere(name)) == NULL) {
+        free(open);
         tier_close(tier);
         segment_unmap(segment);
         errno = ENOMEM;
@@ -351,29 +394,47 @@ int registry_open(struct segment *segment, struct tier *tier, bool readonly, con
     }
     open->segment = segment;
     open->tier = tier;
-    pthread_mutex_init(&open->flush_mutex, NULL);
-    open->readonly = readonly;
+    open->readonly = (flags & SHOAL_RDONLY) != 0;
+    open->flags = flags;
     open->users = 1;
     (void)snprintf(open->name, sizeof open->name, "%s", name);
     pthread_mutex_lock(&registry.lock);
     open->next = registry.maps;
     registry.maps = open;
     pthread_mutex_unlock(&registry.lock);
+    *ret_map = open;
+    return 0;
+}
+
+int registry_open(struct open_map *open, struct shoal **ret_map)
+{
     struct attachment *a;
-    int rc = readonly ? 0 : thread_attach(segment, &a);
+    int rc = open->readonly ? 0 : thread_attach(open->segment, &a);
     struct shoal *map = rc == 0 ? handle_take(open) : NULL;
     if (map == NULL) {
+        if (rc == 0)
+            rc = error_os("%s: handle", open->name);
         open_map_unref(open);
-        return rc != 0 ? rc : error_os("%s: handle", name);
+        return rc;
     }
     *ret_map = map;
     return 0;
 }
 
+bool registry_move(struct shoal *map, struct open_map *from, struct open_map *to)
+{
+    return atomic_compare_exchange_strong_explicit(&map->open, &from, to, memory_order_acq_rel, memory_order_relaxed);
+}
+
+void registry_move_lock(void) { pthread_mutex_lock(&registry.move_lock); }
+void registry_move_unlock(void) { pthread_mutex_unlock(&registry.move_lock); }
+
+void registry_wait_for_calls(void) { urcu_bp_synchronize_rcu(); }
+
 void registry_close(struct shoal *map)
 {
     if (atomic_load_explicit(&map->open, memory_order_acquire) != NULL)
-        (void)shoal_flush_stop(map); /* its thread uses the handle */
+        flusher_stop(map); /* its thread uses the handle */
     (void)registry_fork_id();
     struct open_map *open = atomic_exchange_explicit(&map->open, NULL, memory_order_acq_rel);
     if (open == NULL)

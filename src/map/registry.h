@@ -24,16 +24,22 @@ struct tier;
 struct open_map {
     struct segment *segment;
     struct tier *tier;      /* NULL: no store below */
-    struct flusher *flusher; /* NULL: none was started; under flush_mutex */
-    pthread_mutex_t flush_mutex;
-    _Atomic uint32_t users; /* the handle, views, long calls */
+    _Atomic uint32_t users; /* the handle, views, long calls, the map that is moved to from here */
     struct open_map *next; /* of all that are mapped, closed ones with views included */
+    struct open_map *_Atomic old; /* that the map is being moved from; NULL: none (move.h) */
+    _Atomic uint64_t looked;      /* homes of it, from looked_from on, that were seen to have moved */
+    uint64_t looked_from;
     bool readonly;
+    unsigned flags; /* it was opened with */
+    char *path;     /* by which it can be opened from everywhere in the process; bare names as they are */
     char name[80]; /* for texts, cut */
 };
 
 struct shoal {
     struct open_map *_Atomic open; /* NULL: closed */
+    _Atomic uint64_t openings;     /* which use of the handle this is: an iterator is of one */
+    struct flusher *flusher; /* NULL: none was started; under flush_mutex */
+    pthread_mutex_t flush_mutex;
     struct shoal *next;            /* of all handles ever made */
 };
 
@@ -41,13 +47,14 @@ struct shoal {
 struct call {
     struct open_map *map;
     struct segment *segment;
+    struct open_map *old; /* that the map is being moved from; NULL: none */
     struct attachment *a; /* NULL until call_attach */
     uint64_t fork_id;     /* where it was pinned */
     bool locked;
 };
 
-/* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map).  On 0,
- * call_end must follow. */
+/* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map), or why a map that has moved
+ * to a new geometry could not be followed.  On 0, call_end must follow. */
 int call_begin(struct shoal *map, struct call *ret_call);
 void call_end(struct call *call);
 
@@ -78,9 +85,19 @@ void update_leave(const struct update_frame *frame);
 /* Grows with each fork on the way to this process. */
 uint64_t registry_fork_id(void);
 
-/* Make a handle for a mapped segment and the tier below it, NULL where there is none; both are the handle's from here on, also
- * where this fails.  The calling thread is attached unless readonly. */
-int registry_open(struct segment *segment, struct tier *tier, bool readonly, const char *name, struct shoal **ret_map);
+/* A mapped segment and the tier below it, NULL where there is none, both of which are its own from here on, also where this
+ * fails.  Its one user is the caller. */
+int open_map_make(struct segment *segment, struct tier *tier, const char *name, unsigned flags, struct open_map **ret_map);
+/* A handle for it, who is its user from here on, also where this fails.  The calling thread is attached unless readonly. */
+int registry_open(struct open_map *open, struct shoal **ret_map);
 void registry_close(struct shoal *map);
+
+/* The handle's map has moved: from `from` to `to`, whose user the handle becomes.  False: the handle has another one by now. */
+bool registry_move(struct shoal *map, struct open_map *from, struct open_map *to);
+/* One at a time in a process, also against forks. */
+void registry_move_lock(void);
+void registry_move_unlock(void);
+/* Waits for all calls that may see what is no longer there; not inside of a call. */
+void registry_wait_for_calls(void);
 
 #endif

@@ -139,7 +139,9 @@ static int read_header(const struct name *name, int fd, const struct stat *st, s
     return 0;
 }
 
-static int open_checked(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+/* ret_successor: which segment the map has moved to, 0: none. */
+static int open_checked(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry,
+                        uint64_t *ret_successor)
 {
     struct stat st;
     struct segment_header header;
@@ -155,7 +157,26 @@ static int open_checked(const struct name *name, int dir, unsigned flags, int *r
         *ret_fd = fd;
     else
         os_close(fd);
+    *ret_successor = code == 0 ? load_relaxed_u64(&header.successor) : 0; /* relaxed: a private copy */
     return code;
+}
+
+static int name_next(const struct name *name, int dir, int fd, uint64_t successor);
+
+/* Until the name means a segment without a successor. */
+static int open_newest(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    for (int i = 0; i < TRIES_MAX; i++) {
+        uint64_t successor;
+        int code = open_checked(name, dir, flags, ret_fd, ret_geometry, &successor);
+        if (code != 0 || successor == 0)
+            return code;
+        code = name_next(name, dir, *ret_fd, successor);
+        os_close(*ret_fd);
+        if (code != 0)
+            return code;
+    }
+    return error_set(SHOAL_ECORRUPT, "%s: has moved to a segment that is not there", name->shown);
 }
 
 int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
@@ -169,7 +190,7 @@ int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geom
     int dir = open_directory(&name);
     if (dir < 0)
         return open_failure(&name, "open its directory");
-    code = open_checked(&name, dir, flags, ret_fd, ret_geometry);
+    code = open_newest(&name, dir, flags, ret_fd, ret_geometry);
     os_close(dir);
     return code;
 }
@@ -181,6 +202,7 @@ struct making {
     const struct segfile_user *user;
     const struct tier_origin *store; /* NULL: none below */
     struct geometry geometry;
+    uint64_t predecessor; /* 0: a new map */
     int dir;
     uint32_t mode;
     int64_t gid;
@@ -212,6 +234,10 @@ static int making_begin(const char *name, const struct shoal_options *options, c
     m->preallocate = options != NULL && (options->flags & SHOAL_PREALLOCATE);
     os_random(&m->geometry.seed, sizeof m->geometry.seed);
     os_random(&m->geometry.version_salt, sizeof m->geometry.version_salt);
+    os_random(&m->geometry.id, sizeof m->geometry.id);
+    m->geometry.id |= 1; /* not 0 */
+    m->geometry.family = m->geometry.id;
+    m->predecessor = 0;
     m->geometry.created_ns = os_wall_ns();
     if (store != NULL)
         geometry_above(store, &m->geometry);
@@ -320,6 +346,7 @@ static int fill(const struct making *m, int fd)
     if (code != 0)
         return code;
     geometry_header(&m->geometry, m->store != NULL ? m->store->path : "", &header);
+    store_relaxed_u64(&header.predecessor, m->predecessor); /* relaxed: nobody else sees it yet */
     return write_all(m, fd, &header, sizeof header, 0);
 }
 
@@ -342,10 +369,10 @@ static void let_go(const struct making *m)
 
 /* -- By rename ------------------------------------------------------------------------------------------ */
 
-static void draft_remove(const struct making *m, const char *draft)
+static void draft_remove(int dir, const char *draft)
 {
     int keep = errno;
-    (void)unlinkat(m->dir, draft, 0);
+    (void)unlinkat(dir, draft, 0);
     errno = keep;
 }
 
@@ -358,15 +385,15 @@ static bool entry_is(int dir, const char *entry, const struct stat *st)
 }
 
 /* R1 to R3.  What cannot be opened or locked is left: it belongs to somebody else. */
-static void leftover_remove(const struct making *m, const char *entry)
+static void leftover_remove(int dir, const char *entry)
 {
     struct stat st;
-    int fd = openat(m->dir, entry, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int fd = openat(dir, entry, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && os_lock(fd, SEGFILE_DRAFT_BYTE) == OS_LOCK_TAKEN &&
-        entry_is(m->dir, entry, &st))
-        draft_remove(m, entry);
+        entry_is(dir, entry, &st))
+        draft_remove(dir, entry);
     os_close(fd); /* and with it the lock */
 }
 
@@ -381,7 +408,7 @@ static void leftovers_remove(const struct making *m)
     }
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
         if (name_is_draft_of(&m->name, entry->d_name))
-            leftover_remove(m, entry->d_name);
+            leftover_remove(m->dir, entry->d_name);
     (void)closedir(list);
 }
 
@@ -400,7 +427,7 @@ static int draft_open(const struct making *m, struct draft_name *draft, int *ret
         return 0;
     }
     int code = answer == OS_LOCK_ERROR ? error_os("%s: lock the new file", m->name.shown) : BEGIN_AGAIN;
-    draft_remove(m, draft->last);
+    draft_remove(m->dir, draft->last);
     os_close(fd);
     return code;
 }
@@ -414,7 +441,7 @@ static int draft_publish(const struct making *m, const struct draft_name *draft)
         return 0;
     if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP || errno == EPERM) { /* EPERM: a filter */
         if (linkat(m->dir, draft->last, m->dir, m->name.last, 0) == 0) {
-            draft_remove(m, draft->last);
+            draft_remove(m->dir, draft->last);
             return 0;
         }
     }
@@ -438,7 +465,7 @@ static int draft_make(const struct making *m)
         os_unlock(fd, SEGFILE_DRAFT_BYTE);
         return 0;
     }
-    draft_remove(m, draft.last);
+    draft_remove(m->dir, draft.last);
     if (taken)
         let_go(m);
     return code;
@@ -486,12 +513,17 @@ static int unnamed_open(const struct making *m, int *ret_fd)
     return os_failure(&m->name, "create a file in its directory");
 }
 
-/* ENOENT: /proc is not mounted; EPERM, EOPNOTSUPP: no hard links; the rest: odd file systems. */
-static int unnamed_publish(const struct making *m, int fd)
+static int link_fd(int fd, int dir, const char *last)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/proc/thread-self/fd/%d", fd);
-    if (linkat(AT_FDCWD, path, m->dir, m->name.last, AT_SYMLINK_FOLLOW) == 0)
+    return linkat(AT_FDCWD, path, dir, last, AT_SYMLINK_FOLLOW);
+}
+
+/* ENOENT: /proc is not mounted; EPERM, EOPNOTSUPP: no hard links; the rest: odd file systems. */
+static int unnamed_publish(const struct making *m, int fd)
+{
+    if (link_fd(fd, m->dir, m->name.last) == 0)
         return 0;
     switch (errno) {
     case EEXIST: return answer_taken(m);
@@ -537,12 +569,173 @@ int segfile_create(const char *name, const struct shoal_options *options, const 
     return code;
 }
 
+/* -- Moving to a new geometry --------------------------------------------------------------------------------
+ *
+ * Both segments have a private name from before the switch on, so that each can be found from the other.
+ *   dies before the switch     the new one is a leftover, and the old one's second name too: removed by the next rebuild, or
+ *                              with the map.  Whoever rebuilds holds SEGFILE_DRAFT_BYTE of his file meanwhile
+ *   dies behind it             whoever opens the map gives the new one its name
+ */
+
+/* The name means `from`, whose successor takes it.  Between the look and the rename another process may give the name to
+ * another map: that one goes then, as with unlink. */
+static int name_next(const struct name *name, int dir, int fd, uint64_t successor)
+{
+    struct stat st;
+    struct draft_name kin;
+    if (fstat(fd, &st) != 0)
+        return os_failure(name, "fstat");
+    name_kin(name, successor, &kin);
+    if (!entry_is(dir, name->last, &st) || renameat(dir, kin.last, dir, name->last) == 0 || errno == ENOENT)
+        return 0;
+    return os_failure(name, "give the name to the map's next segment");
+}
+
+/* Private names of segments that are neither of these two, unless somebody rebuilds with them. */
+static void kin_remove(const struct name *name, int dir, uint64_t keep, uint64_t keep_too)
+{
+    uint64_t id;
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
+    if (list == NULL) {
+        os_close(fd);
+        return;
+    }
+    for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
+        if (name_is_kin_of(name, entry->d_name, &id) && id != keep && id != keep_too)
+            leftover_remove(dir, entry->d_name);
+    (void)closedir(list);
+}
+
+/* Where the file cannot be made without a name it begins with the private one. */
+static int next_open(const struct making *m, const struct draft_name *kin, int *ret_fd, bool *ret_named)
+{
+    int code = unnamed_open(m, ret_fd);
+    *ret_named = code == BY_RENAME;
+    if (*ret_named) {
+        *ret_fd = openat(m->dir, kin->last, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        code = *ret_fd < 0 ? os_failure(&m->name, "create a file in its directory") : 0;
+    }
+    if (code == 0 && os_lock(*ret_fd, SEGFILE_DRAFT_BYTE) != OS_LOCK_TAKEN) {
+        code = error_os("%s: lock the new file", m->name.shown);
+        if (*ret_named)
+            draft_remove(m->dir, kin->last);
+        os_close(*ret_fd);
+    }
+    return code;
+}
+
+static int next_make(const struct making *m, const struct segfile_from *from)
+{
+    struct draft_name mine, other;
+    int fd = -1;
+    bool named;
+    name_kin(&m->name, m->geometry.id, &mine);
+    name_kin(&m->name, from->geometry->id, &other);
+    int code = next_open(m, &mine, &fd, &named);
+    if (code != 0)
+        return code;
+    code = complete(m, fd);
+    bool taken = code == 0;
+    if (taken && !named && link_fd(fd, m->dir, mine.last) != 0)
+        code = os_failure(&m->name, "give the new segment its private name");
+    if (code == 0 && link_fd(from->fd, m->dir, other.last) != 0 && errno != EEXIST)
+        code = os_failure(&m->name, "give the present segment its private name");
+    if (code == 0)
+        return 0;
+    draft_remove(m->dir, mine.last);
+    if (taken)
+        let_go(m);
+    return code;
+}
+
+int segfile_create_next(const struct segfile_from *from, const struct shoal_options *options, const struct tier_origin *store,
+                        const struct segfile_user *user)
+{
+    struct making m;
+    struct stat st;
+    int code = making_begin(from->path, options, store, user, &m);
+    if (code != 0)
+        return code;
+    m.geometry.family = from->geometry->family;
+    m.predecessor = from->geometry->id;
+    if (store != NULL)
+        m.geometry.spill_flip = META_SPILL_MASK; /* what the present one brings down meanwhile counts, too */
+    if (fstat(from->fd, &st) != 0 || !entry_is(m.dir, m.name.last, &st))
+        code = error_set(SHOAL_ENOMAP, "%s: the name means another file than this map's", m.name.shown);
+    else if (st.st_uid != geteuid())
+        code = error_set(SHOAL_EOS, "%s: belongs to uid %u; its owner may rebuild it", m.name.shown, (unsigned)st.st_uid);
+    if (code == 0) {
+        m.mode = st.st_mode & 07777;
+        m.gid = st.st_gid;
+        kin_remove(&m.name, m.dir, 0, 0);
+        code = next_make(&m, from);
+    }
+    os_close(m.dir);
+    return code;
+}
+
+/* Name and directory of an open map's path. */
+static int place_of(const char *path, struct name *ret_name, int *ret_dir)
+{
+    int code = name_parse(path, ret_name);
+    if (code != 0)
+        return code;
+    *ret_dir = open_directory(ret_name);
+    return *ret_dir < 0 ? open_failure(ret_name, "open its directory") : 0;
+}
+
+int segfile_switch(const char *path, int from_fd, uint64_t successor)
+{
+    struct name name;
+    int dir, code = place_of(path, &name, &dir);
+    if (code != 0)
+        return code;
+    code = name_next(&name, dir, from_fd, successor);
+    os_close(dir);
+    return code;
+}
+
+int segfile_open_kin(const char *path, uint64_t id, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    struct name name;
+    struct draft_name kin;
+    uint64_t successor;
+    int dir, code = place_of(path, &name, &dir);
+    if (code != 0)
+        return code;
+    name_kin(&name, id, &kin);
+    memcpy(name.last, kin.last, sizeof name.last);
+    code = open_checked(&name, dir, flags, ret_fd, ret_geometry, &successor);
+    if (code == 0 && ret_geometry->id != id) {
+        code = error_set(SHOAL_ECORRUPT, "%s: its former segment %s is another one", name.shown, kin.last);
+        os_close(*ret_fd);
+    }
+    os_close(dir);
+    return code;
+}
+
+int segfile_unlink_kin(const char *path, uint64_t id)
+{
+    struct name name;
+    struct draft_name kin;
+    int dir, code = place_of(path, &name, &dir);
+    if (code != 0)
+        return code;
+    name_kin(&name, id, &kin);
+    if (unlinkat(dir, kin.last, 0) != 0 && errno != ENOENT)
+        code = os_failure(&name, "remove its former segment");
+    os_close(dir);
+    return code;
+}
+
 /* -- Unlinking ---------------------------------------------------------------------------------------------- */
 
-static int judge_map(const struct name *name, int fd, const struct stat *st)
+static int judge_map(const struct name *name, int fd, const struct stat *st, uint64_t *ret_successor)
 {
     struct segment_header header = { 0 };
     int code = read_header(name, fd, st, &header);
+    *ret_successor = load_relaxed_u64(&header.successor); /* relaxed: a private copy */
     if (code == SHOAL_EOS || (code == 0 && header.magic == SEGMENT_MAGIC))
         return code;
     return error_set(SHOAL_ECORRUPT, "%s: not a Shoal map (%lld bytes%s), so not removed; by hand: rm %s%s",
@@ -579,11 +772,14 @@ static int remove_and_mark(const struct name *name, int dir, int fd, const struc
 static int unlink_once(const struct name *name, int dir)
 {
     struct stat st;
+    uint64_t successor;
     int fd = -1;
     int code = open_regular(name, dir, O_RDWR, &fd, &st);
     if (code != 0)
         return code;
-    code = judge_map(name, fd, &st);
+    code = judge_map(name, fd, &st, &successor);
+    if (code == 0 && successor != 0 && name_next(name, dir, fd, successor) == 0 && !entry_is(dir, name->last, &st))
+        code = BEGIN_AGAIN; /* that one is meant */
     if (code == 0)
         code = remove_and_mark(name, dir, fd, &st);
     os_close(fd);
@@ -611,6 +807,9 @@ int segfile_unlink(const char *name_text)
     if (dir < 0)
         return open_failure(&name, "open its directory");
     code = unlink_name(&name, dir);
+    if (code == 0)
+        kin_remove(&name, dir, 0, 0);
     os_close(dir);
     return code;
 }
+

@@ -8,6 +8,7 @@
 #include "format/geometry.h"
 
 struct tier_origin;
+struct name;
 
 /* Who uses a new file gets it complete, before it has its name: where he can't, there is no map either. */
 struct segfile_user {
@@ -33,7 +34,26 @@ int segfile_create_by_rename(const char *name, const struct shoal_options *optio
  * behind the file's end. */
 #define SEGFILE_DRAFT_BYTE 0u
 
-/* Open and judge.  flags: SHOAL_RDONLY, SHOAL_FOREIGN.  0, SHOAL_ENOMAP, SHOAL_EVERSION, SHOAL_ECORRUPT,
+/* -- Moving to a new geometry (move.h) ------------------------------------------------------------------ */
+
+/* The file of a map's next segment, complete, under its private name; `from`, the present one's descriptor and geometry, gets
+ * one too.  It names `from` as its predecessor, and takes over owner, mode and family; options: size, capacity and the like.
+ * What earlier rebuilds left behind that nobody needs is removed.  As segfile_create; also SHOAL_EMAPEXISTS never. */
+struct segfile_from {
+    int fd;
+    const struct geometry *geometry;
+    const char *path;
+};
+int segfile_create_next(const struct segfile_from *from, const struct shoal_options *options, const struct tier_origin *store,
+                        const struct segfile_user *user);
+/* Behind the switch: the map's name means `successor`, if it meant `from`.  0, SHOAL_EOS. */
+int segfile_switch(const char *path, int from_fd, uint64_t successor);
+/* By its private name, whether or not it has a successor.  SHOAL_ENOMAP: it has none. */
+int segfile_open_kin(const char *path, uint64_t id, unsigned flags, int *ret_fd, struct geometry *ret_geometry);
+/* Remove it.  0, also where it is gone already; SHOAL_EOS. */
+int segfile_unlink_kin(const char *path, uint64_t id);
+
+/* Open and judge.  A map whose name still means what it has moved from: the name is put right first.  flags: SHOAL_RDONLY, SHOAL_FOREIGN.  0, SHOAL_ENOMAP, SHOAL_EVERSION, SHOAL_ECORRUPT,
  * SHOAL_EINVAL, SHOAL_EOS. */
 int segfile_open(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry);
 

@@ -142,6 +142,19 @@ static void stats_geometry(const struct segment *s, struct shoal_stats *stats)
     stats->unlinked = load_relaxed_u32(&s->header->unlinked) != 0 || os_file_unlinked(s->file);
 }
 
+/* What is still in the old table. */
+static void tally_old(const struct call *call, struct shoal_stats *stats)
+{
+    const struct segment *s = call->segment, *old = call->old != NULL ? call->old->segment : NULL;
+    stats->moved = load_relaxed_u64(&s->header->moved_n); /* relaxed: statistics */
+    stats->moved_most = load_relaxed_u64(&s->header->moved_most);
+    stats->moving = load_acquire_u64(&s->header->predecessor) != 0; /* [successor] */
+    for (uint64_t i = 0; old != NULL && i < old->slots_n; i++) {
+        uint64_t w = load_relaxed_u64(segment_slot(old, i)); /* relaxed: a count */
+        stats->count += slot_is_live(w) || slot_state(w) == SLOT_SEALED;
+    }
+}
+
 static int tally_store(struct tier *tier, struct shoal_stats *stats)
 {
     struct store_stat stat;
@@ -176,6 +189,7 @@ int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats)
         if (rc == 0)
             rc = tier_estimate(call.map->tier, &stats.count);
     }
+    tally_old(&call, &stats);
     if (rc == 0)
         *ret_stats = stats;
     call_end(&call);

@@ -3,13 +3,13 @@
  * What a store below makes possible.
  */
 #include "base/error.h"
-#include "map/registry.h"
+#include "map/move.h"
 #include "tier/tier.h"
 
 /* A call of a writer on the store; it may last, so it is pinned. */
 static int store_call(struct shoal *map, const char *what, struct call *ret_call)
 {
-    int rc = call_begin(map, ret_call);
+    int rc = move_call_begin(map, ret_call);
     if (rc != 0)
         return rc;
     if (ret_call->map->tier == NULL)
@@ -25,12 +25,17 @@ static int store_call(struct shoal *map, const char *what, struct call *ret_call
 
 int shoal_sync(struct shoal *map)
 {
-    struct call call;
-    int rc = store_call(map, "sync", &call);
-    if (rc != 0)
-        return rc;
-    rc = tier_sync(call.map->tier, call.a);
-    call_end(&call);
+    int rc;
+    bool moved;
+    do {
+        struct call call;
+        rc = store_call(map, "sync", &call);
+        if (rc != 0)
+            return rc;
+        rc = tier_sync(call.map->tier, call.a);
+        moved = segment_has_successor(call.segment); /* and was passed over where it is sealed */
+        call_end(&call);
+    } while (moved && rc == 0);
     return rc;
 }
 

@@ -75,7 +75,7 @@ static int view_pin(const struct call *call, const struct probe *p, uint32_t haz
         rc = slot_is_live(found.w) ? mutate_verify(call->segment, &found) : SHOAL_MISSING;
     if (rc != 0) {
         view_hazard_drop(call->a, hazard);
-        return rc == SHOAL_MISSING && !entry && call->map->tier != NULL ? view_copy(call, p, ret) : rc;
+        return rc == SHOAL_MISSING && !entry ? view_copy(call, p, ret) : rc; /* below, or in what is moved from */
     }
     *ret = (struct shoal_view){ .value = found.value,
                                 .bytes = found.value_bytes,
@@ -89,13 +89,11 @@ static int view_pin(const struct call *call, const struct probe *p, uint32_t haz
     return 0;
 }
 
-int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoal_view *ret_view)
+static int view_once(struct shoal *map, const void *key, size_t key_bytes, struct shoal_view *ret_view)
 {
     struct call call;
     struct probe probe;
     uint32_t hazard;
-    if (ret_view == NULL)
-        return error_set(SHOAL_EINVAL, "shoal_view: ret_view is NULL");
     int rc = key_call(map, key, key_bytes, false, &call, &probe);
     if (rc != 0)
         return rc;
@@ -104,6 +102,16 @@ int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoa
     else
         rc = view_copy(&call, &probe, ret_view);
     call_end(&call);
+    return rc;
+}
+
+int shoal_view(struct shoal *map, const void *key, size_t key_bytes, struct shoal_view *ret_view)
+{
+    int rc;
+    if (ret_view == NULL)
+        return error_set(SHOAL_EINVAL, "shoal_view: ret_view is NULL");
+    while ((rc = view_once(map, key, key_bytes, ret_view)) == TABLE_MOVED) {
+    }
     return rc;
 }
 

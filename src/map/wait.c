@@ -14,9 +14,13 @@ static int version_now(const struct call *call, const struct probe *p, uint64_t 
     return 0;
 }
 
-static bool is_closed(struct shoal *map, const struct call *call)
+/* 0; SHOAL_EINVAL: closed; TABLE_MOVED: followed, by another thread. */
+static int still_open(struct shoal *map, const struct call *call)
 {
-    return atomic_load_explicit(&map->open, memory_order_relaxed) != call->map;
+    const struct open_map *now = atomic_load_explicit(&map->open, memory_order_relaxed); /* relaxed: not looked into */
+    if (now == call->map)
+        return segment_has_successor(call->segment) ? TABLE_MOVED : 0;
+    return now != NULL ? TABLE_MOVED : error_set(SHOAL_EINVAL, "wait: the map was closed");
 }
 
 static int wait_changed(struct shoal *map, const struct call *call, const struct probe *p, uint64_t seen_version,
@@ -31,25 +35,35 @@ static int wait_changed(struct shoal *map, const struct call *call, const struct
         int64_t left = deadline_ns < 0 ? WAIT_LOOK_NS : deadline_ns - os_clock_ns();
         if (left <= 0)
             return SHOAL_TIMEOUT;
-        if (is_closed(map, call))
-            return error_set(SHOAL_EINVAL, "wait: the map was closed");
+        rc = still_open(map, call);
+        if (rc != 0)
+            return rc;
         os_futex_wait(word, word_seen, left < WAIT_LOOK_NS ? left : WAIT_LOOK_NS);
     }
+}
+
+static int wait_once(struct shoal *map, const void *key, size_t key_bytes, uint64_t seen_version, int64_t deadline_ns,
+                     uint64_t *ret_version)
+{
+    struct call call;
+    struct probe probe;
+    int rc = key_call(map, key, key_bytes, true, &call, &probe);
+    if (rc != 0)
+        return rc;
+    call_pin(&call); /* sleeping under the lock would hold up every close in the process */
+    rc = wait_changed(map, &call, &probe, seen_version, deadline_ns, ret_version);
+    call_end(&call);
+    return rc;
 }
 
 int shoal_wait(struct shoal *map, const void *key, size_t key_bytes, uint64_t seen_version, int timeout_ms,
                uint64_t *ret_version)
 {
-    struct call call;
-    struct probe probe;
     uint64_t version = 0;
     int64_t deadline_ns = timeout_ms < 0 ? -1 : os_clock_ns() + (int64_t)timeout_ms * 1000000;
-    int rc = key_call(map, key, key_bytes, true, &call, &probe);
-    if (rc != 0)
-        return rc;
-    call_pin(&call); /* sleeping under the lock would hold up every close in the process */
-    rc = wait_changed(map, &call, &probe, seen_version, deadline_ns, &version);
-    call_end(&call);
+    int rc;
+    while ((rc = wait_once(map, key, key_bytes, seen_version, deadline_ns, &version)) == TABLE_MOVED) {
+    }
     if (rc == 0 && ret_version != NULL)
         *ret_version = version;
     return rc;

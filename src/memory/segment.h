@@ -33,6 +33,7 @@ struct segment {
     bool readonly;
     uint64_t version_mask; /* which bits of a version a record's place may have */
     const struct below *below; /* what the table asks of the store (table/below.h); NULL without one */
+    struct segment *_Atomic old; /* that the map is being moved from into this one; NULL: none (table/move.h) */
 
     /* Descriptions of this process's own, never mapped: `own` holds locks and never asks, `probe` asks
      * and never locks.  `file` is the mapped one; it holds no lock and may be shared with a parent. */
@@ -54,6 +55,14 @@ static inline shared_u64 *segment_block(const struct segment *s, uint64_t block)
 static inline shared_u64 *segment_slot(const struct segment *s, uint64_t slot_i)
 {
     return &s->groups[slot_i / GROUP_SLOTS].slot[slot_i % GROUP_SLOTS];
+}
+
+/* -- Moving ------------------------------------------------------------------------------ */
+
+/* Has the map moved on from here?  By who has found nothing, or is about to commit. */
+static inline bool segment_has_successor(const struct segment *s)
+{
+    return load_seq_u64(&s->header->successor) != 0; /* [successor] */
 }
 
 /* -- Above a store ------------------------------------------------------------------------ */

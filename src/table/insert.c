@@ -4,6 +4,7 @@
 #include "memory/count.h"
 #include "memory/retire.h"
 #include "table/below.h"
+#include "table/move.h"
 #include "table/read.h"
 #include "table/wait.h"
 
@@ -27,10 +28,10 @@ static void summary_raise(const struct segment *s, uint64_t group)
 {
     shared_u32 *word = &s->summary[group / RUN_GROUPS];
     for (;;) {
-        uint32_t v = load_seq_u32(word); /* [summary] */
+        uint32_t v = load_seq_u32(word); /* [meta] */
         if ((v & (SUMMARY_USED | SUMMARY_SCAN)) == SUMMARY_USED)
             return; /* as above */
-        if (cas_u32(word, v, summary_next(v, SUMMARY_USED))) /* [summary] */
+        if (cas_u32(word, v, summary_next(v, SUMMARY_USED))) /* [meta] */
             return;
     }
 }
@@ -76,12 +77,12 @@ static bool run_is_empty(const struct segment *s, uint64_t run)
 static void summary_lower(const struct segment *s, uint64_t run)
 {
     shared_u32 *word = &s->summary[run];
-    uint32_t v = load_seq_u32(word); /* [summary] */
+    uint32_t v = load_seq_u32(word); /* [meta] */
     if ((v & SUMMARY_USED) == 0)
         return;
     uint32_t scanning = summary_next(v, SUMMARY_USED | SUMMARY_SCAN);
-    if (cas_u32(word, v, scanning) && run_is_empty(s, run))    /* [summary] */
-        (void)cas_u32(word, scanning, summary_next(scanning, 0)); /* [summary] */
+    if (cas_u32(word, v, scanning) && run_is_empty(s, run))    /* [meta] */
+        (void)cas_u32(word, scanning, summary_next(scanning, 0)); /* [meta] */
 }
 
 void insert_lower(struct attachment *a, uint64_t home, uint64_t group)
@@ -125,6 +126,7 @@ enum step { STEP_FINAL, STEP_LOWER, STEP_FAILED };
 struct tent {
     uint64_t slot_i, w;
     uint64_t below; /* the record's word */
+    bool copy;      /* of a record in the table that is moved from */
 };
 
 static bool is_promotion(uint64_t below) { return below_kind(below) == RECORD_PROMOTED; }
@@ -162,7 +164,7 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
         }
         uint64_t below = record_below(&record);
         if (slot_i < t->slot_i && !is_promotion(below)) {
-            *ret_lower = (struct tent){ slot_i, w, below };
+            *ret_lower = (struct tent){ slot_i, w, below, (h & H_COPY) != 0 };
             *ret_step = STEP_LOWER;
             return true;
         }
@@ -173,12 +175,23 @@ static bool resolve_against(struct attachment *a, const struct probe *p, const s
     }
 }
 
-/* What becomes of a TENT that has no rival left: SLOT_ABRT where it was computed from something else than what lies below.
- * A clear bit says that nothing does.  0, or the store's failure. */
+/* A copy counts while what it was made of does; whoever has no old table any more knows that all of it has moved. */
+static enum slot_state choose_for_copy(const struct segment *s, const struct probe *p, const struct tent *t)
+{
+    const struct segment *old = atomic_load_explicit(&s->old, memory_order_acquire); /* of this process alone */
+    if (old == NULL || !move_is_sealed(old, p))
+        return SLOT_ABRT;
+    if (below_kind(t->below) == RECORD_DELETES)
+        return SLOT_TOMB;
+    return s->below != NULL && segment_is_spilled(s, p->home, p->hash) ? SLOT_BELOW : SLOT_LIVE;
+}
+
+/* What becomes of a TENT that has no rival left: SLOT_ABRT where it was computed from something else than what lies below, or
+ * the map has moved on.  A clear bit says that nothing lies below.  0, or the store's failure. */
 static int choose_state(const struct segment *s, const struct probe *p, const struct tent *t, enum slot_state *ret_state)
 {
-    *ret_state = SLOT_LIVE;
-    if (s->below == NULL)
+    *ret_state = segment_has_successor(s) ? SLOT_ABRT : t->copy ? choose_for_copy(s, p, t) : SLOT_LIVE;
+    if (s->below == NULL || t->copy || *ret_state == SLOT_ABRT)
         return 0;
     struct below_record record = { .version = 0 };
     enum record_kind kind = below_kind(t->below);
@@ -264,7 +277,7 @@ static bool place_tent(struct attachment *a, const struct probe *p, const struct
                 continue;
             record_set_slot(s, b->place.block, (uint32_t)(g * GROUP_SLOTS + i));
             if (cas_u64(slot, 0, w)) { /* [slot-publish] */
-                *ret = (struct tent){ g * GROUP_SLOTS + i, w, below };
+                *ret = (struct tent){ g * GROUP_SLOTS + i, w, below, (b->h & H_COPY) != 0 };
                 return true;
             }
         }

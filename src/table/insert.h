@@ -10,6 +10,8 @@
  *   4 commit   TENT -> LIVE          takes effect here; by the owner or any helper
  *              Above a store: the key's spill bit is looked at behind the scan; where it is set, TENT -> BELOW (T5).
  *              A record that depends on what lies below is looked at again there: another version, TENT -> ABRT
+ *              A copy of a record in the table that is moved from: no longer SEALED there, TENT -> ABRT.  Where the map has
+ *              moved on from this table: TENT -> ABRT (move.h)
  *   5 the owner reads its final word: ABRT -> FREE itself, anything else was committed
  * Were the scan before the bound, two inserters could each miss the other and both commit; were the
  * lower one killed, three could kill each other in a ring.

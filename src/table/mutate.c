@@ -10,6 +10,7 @@
 #include "memory/room.h"
 #include "memory/settle.h"
 #include "table/insert.h"
+#include "table/move.h"
 #include "table/read.h"
 #include "table/wait.h"
 
@@ -196,7 +197,7 @@ static int key_insert(struct attachment *a, const struct probe *p, const struct 
     case INSERT_ABORTED:
         return AGAIN;
     case INSERT_FULL:
-        return table_full(a->segment, p);
+        return segment_has_successor(a->segment) ? AGAIN : table_full(a->segment, p);
     default:
         return code;
     }
@@ -254,7 +255,7 @@ static int making_write(struct attachment *a, const struct probe *p, struct reco
         making->written = false;
     }
     if (!making->written || source_is_new || making->below != source->below) {
-        if (s->geo.features & FEATURE_MTIME)
+        if ((s->geo.features & FEATURE_MTIME) && !source->moved)
             source->mtime_ns = os_wall_ns();
         record_write(s, making->block.place.block, p, source);
         making->written = true;
@@ -346,6 +347,8 @@ static int mutate_once(struct attachment *a, const struct probe *p, mutate_decid
     uint64_t base = 0;
     int rc = mutate_find(a, p, HAZARD_FOUND, &found);
     bool entry = rc == 0, absent = entry && !slot_is_live(found.w);
+    if (rc == SHOAL_MISSING && segment_has_successor(s))
+        return TABLE_MOVED;
     if (rc == SHOAL_MISSING) {
         rc = look_below(s, p, m, making, &found, &base);
         absent = rc == SHOAL_MISSING;
@@ -393,7 +396,42 @@ int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decid
     free(making.value.bytes);
     hazard_clear(a, HAZARD_FOUND);
     retire_now_and_then(a);
-    return rc;
+    return rc == SHOAL_EFULL && segment_has_successor(a->segment) ? TABLE_MOVED : rc;
+}
+
+/* H says that it is a copy, before it is placed: who meets it in its slot looks at the old table before he commits it. */
+static void making_mark_copy(const struct segment *s, struct making *making)
+{
+    struct heap_block *b = &making->block;
+    if ((b->h & H_COPY) != 0)
+        return;
+    if (cas_u64(segment_block(s, b->place.block), b->h, b->h | H_COPY)) /* [block-own] */
+        b->h |= H_COPY;
+}
+
+int mutate_bring(struct attachment *a, const struct probe *p, struct record_source *source, bool deleted)
+{
+    struct making making = { .have = false };
+    struct mutate_found found;
+    int rc = mutate_find(a, p, HAZARD_FOUND, &found);
+    hazard_clear(a, HAZARD_FOUND);
+    if (rc != SHOAL_MISSING)
+        return rc == 0 ? SHOAL_EXISTS : rc;
+    source->below = below_pack(deleted ? RECORD_DELETES : RECORD_PLAIN, 0);
+    do {
+        rc = making_write(a, p, source, false, &making);
+        if (rc == 0) {
+            making_mark_copy(a->segment, &making);
+            rc = making_insert(a, p, &making);
+        }
+        if (rc == AGAIN)
+            break; /* placed once; the caller looks at the old table again */
+        if (rc == NEED_ROOM)
+            rc = make_room(a, p, &making);
+    } while (rc == AGAIN);
+    making_drop(a, &making);
+    retire_now_and_then(a);
+    return rc == AGAIN ? SHOAL_CHANGED : rc;
 }
 
 int mutate_promote(struct attachment *a, const struct probe *p, const void *value, const struct below_record *record)

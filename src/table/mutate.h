@@ -34,6 +34,7 @@ struct mutation {
 typedef enum mutate_verdict mutate_decide(struct mutation *m, const struct segment *s, const struct mutate_found *found,
                                           void *arg);
 
+/* TABLE_MOVED (move.h): nothing was done, the call belongs to another table by now. */
 int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decide, void *arg, struct mutation *m);
 
 /* The value as it was when it was found.  SHOAL_ECORRUPT if its checksum is wrong. */
@@ -51,5 +52,10 @@ bool mutate_evict(struct attachment *a, const struct mutate_found *found, uint64
 /* Brings a record up from below: born clean, and given up for any other entry of the key.  0, SHOAL_CHANGED where it was
  * given up, SHOAL_EFULL, or a failure. */
 int mutate_promote(struct attachment *a, const struct probe *p, const void *value, const struct below_record *record);
+
+/* Brings a record, or a deletion, here from the table that is moved from: it counts from the moment on at which the old one
+ * need not any more, unless the old one has moved meanwhile.  0, SHOAL_EXISTS (the key has an entry here), SHOAL_CHANGED
+ * where it was given up, SHOAL_EFULL, or a failure. */
+int mutate_bring(struct attachment *a, const struct probe *p, struct record_source *source, bool deleted);
 
 #endif

@@ -105,19 +105,24 @@ enum read_outcome read_pinned(const struct segment *s, struct attachment *a, con
     return outcome;
 }
 
+/* Does the word count for its key?  In a table that is moved from, what is sealed does. */
+static inline bool counts(uint64_t w, bool sealed) { return slot_is_in_effect(w) || (sealed && slot_is_sealed(w)); }
+
+static inline bool is_deletion(uint64_t w) { return slot_state(w) == SLOT_TOMB || slot_state(w) == SLOT_SEALED_TOMB; }
+
 /* Look at one slot until it stands still.  SHOAL_MISSING: not this key. */
-static int read_until_still(const struct segment *s, struct attachment *a, uint64_t slot_i, uint64_t w,
-                            const struct probe *p, struct read_sink *sink, uint32_t *rounds)
+static inline int read_until_still(const struct segment *s, struct attachment *a, uint64_t slot_i, uint64_t w,
+                            const struct probe *p, struct read_sink *sink, uint32_t *rounds, bool sealed)
 {
     const shared_u64 *slot = segment_slot(s, slot_i);
-    while (slot_is_in_effect(w) && slot_finger(w) == p->finger) {
+    while (counts(w, sealed) && slot_finger(w) == p->finger) {
         enum read_outcome outcome = a != NULL && *rounds >= READ_ROUNDS_HAZARD
                                         ? read_pinned(s, a, slot, w, p, sink)
                                         : read_slot(s, slot, w, false, p, sink);
         if (outcome == READ_MATCH) {
             if (s->recency != NULL && a != NULL)
                 segment_use(s, slot_i);
-            sink->deleted = slot_state(w) == SLOT_TOMB;
+            sink->deleted = is_deletion(w);
             if (sink->deleted)
                 return SHOAL_MISSING;
             return sink->value_bytes <= sink->buf_bytes ? 0 : SHOAL_SHORT;
@@ -133,7 +138,8 @@ static int read_until_still(const struct segment *s, struct attachment *a, uint6
     return SHOAL_MISSING;
 }
 
-int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink)
+static inline int read_window(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink,
+                              bool sealed)
 {
     uint32_t bound = META_BOUND(load_acquire_u64(&s->groups[p->home].meta)); /* [meta] */
     uint32_t rounds = 0;
@@ -141,13 +147,23 @@ int read_key(const struct segment *s, struct attachment *a, const struct probe *
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             uint64_t w = load_acquire_u64(&s->groups[g].slot[i]); /* [slot-publish] */
-            if (slot_finger(w) != p->finger || !slot_is_in_effect(w))
+            if (slot_finger(w) != p->finger || !counts(w, sealed))
                 continue;
-            int rc = read_until_still(s, a, g * GROUP_SLOTS + i, w, p, sink, &rounds);
+            int rc = read_until_still(s, a, g * GROUP_SLOTS + i, w, p, sink, &rounds, sealed);
             if (rc != SHOAL_MISSING || sink->deleted)
                 return rc;
         }
     return SHOAL_MISSING;
+}
+
+int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink)
+{
+    return read_window(s, a, p, sink, false);
+}
+
+int read_key_old(const struct segment *old, const struct probe *p, struct read_sink *sink)
+{
+    return read_window(old, NULL, p, sink, true);
 }
 
 #define HASH_PIECE 512u

@@ -52,6 +52,9 @@ enum read_outcome read_pinned(const struct segment *s, struct attachment *a, con
  * SHOAL_ECORRUPT with a text. */
 int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink);
 
+/* The same in a table that is moved from: what is sealed counts, what has moved does not. */
+int read_key_old(const struct segment *old, const struct probe *p, struct read_sink *sink);
+
 /* SHOAL_ECORRUPT with a text that names the slot. */
 int read_corrupt(uint64_t slot_i, uint64_t w, const char *what);
 

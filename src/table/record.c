@@ -58,9 +58,11 @@ void record_write(const struct segment *s, uint64_t block, const struct probe *p
         payload_store(&words[at++], 0);
     if (s->geo.features & FEATURE_MTIME)
         payload_store(&words[at++], (uint64_t)source->mtime_ns);
-    if (s->geo.features & FEATURE_CHECKSUM)
-        payload_store(&words[at++], record_checksum(s, p->key, p->key_bytes, source->value, source->value_bytes,
-                                                    source->type, source->mtime_ns));
+    if (s->geo.features & FEATURE_CHECKSUM) {
+        uint64_t sum = record_checksum(s, p->key, p->key_bytes, source->value, source->value_bytes, source->type,
+                                       source->mtime_ns);
+        payload_store(&words[at++], source->spoiled ? ~sum : sum);
+    }
     at += key_in(&words[at], p, typed, source->type);
     (void)copy_in(&words[at], source->value, source->value_bytes);
 }

@@ -116,6 +116,8 @@ struct record_source {
     int64_t mtime_ns;
     uint64_t below; /* below_pack(): in maps above a store */
     uint8_t type;
+    bool moved;   /* keeps its mtime */
+    bool spoiled; /* its checksum was wrong where it was, and stays so */
 };
 
 /* Write everything but H into an owned block. */

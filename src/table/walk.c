@@ -30,7 +30,7 @@ int walk_slot(const struct segment *s, struct attachment *a, uint64_t slot_i, st
 /* At the start of a run: does it hold anything? */
 static bool run_is_unused(const struct segment *s, uint64_t slot_i)
 {
-    return (load_acquire_u32(&s->summary[slot_i / RUN_SLOTS]) & SUMMARY_USED) == 0; /* [summary] */
+    return (load_acquire_u32(&s->summary[slot_i / RUN_SLOTS]) & SUMMARY_USED) == 0; /* [meta] */
 }
 
 int walk_next(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink)
@@ -47,6 +47,38 @@ int walk_next(struct walk *w, const struct segment *s, struct attachment *a, str
         w->slot_i++;
         if (rc != SHOAL_MISSING)
             return rc;
+    }
+    return SHOAL_END;
+}
+
+static int key_old(const struct segment *s, uint64_t slot_i, struct read_sink *sink)
+{
+    const shared_u64 *slot = segment_slot(s, slot_i);
+    for (uint32_t rounds = 0; rounds <= READ_ROUNDS; rounds++) {
+        uint64_t word = load_acquire_u64(slot); /* [slot-publish] */
+        if (!slot_is_in_effect(word) && !slot_is_sealed(word) && !slot_is_moved(word))
+            return SHOAL_MISSING;
+        enum read_outcome outcome = read_slot(s, slot, word, false, NULL, sink);
+        if (outcome == READ_MATCH)
+            return 0;
+        if (outcome == READ_CORRUPT)
+            return read_corrupt(slot_i, word, "leads to no sound record");
+    }
+    return error_set(SHOAL_CHANGED, "walk: lost %u races with writers at one slot", READ_ROUNDS);
+}
+
+int walk_next_key_old(struct walk *w, const struct segment *s, struct read_sink *sink)
+{
+    for (; w->slot_i < s->slots_n; w->slot_i++) {
+        if (w->slot_i % RUN_SLOTS == 0 && run_is_unused(s, w->slot_i)) {
+            w->slot_i += RUN_SLOTS - 1;
+            continue;
+        }
+        int rc = key_old(s, w->slot_i, sink);
+        if (rc == SHOAL_MISSING)
+            continue;
+        w->slot_i += rc != SHOAL_CHANGED;
+        return rc;
     }
     return SHOAL_END;
 }

@@ -27,4 +27,8 @@ int walk_slot(const struct segment *s, struct attachment *a, uint64_t slot_i, st
  * walk goes on behind the bad slot). */
 int walk_next(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink);
 
+/* The next key of a table that was moved from, whether or not it has moved by now: into sink->key_buf.  0, SHOAL_END,
+ * SHOAL_CHANGED and SHOAL_ECORRUPT as walk_next. */
+int walk_next_key_old(struct walk *w, const struct segment *s, struct read_sink *sink);
+
 #endif

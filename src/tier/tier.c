@@ -71,12 +71,8 @@ static int judge_store(const struct segment *s, struct store *store, const char 
 static int tier_look(const struct below *below, const struct probe *p, struct below_value *io_value,
                      struct below_record *ret_record);
 
-/* One number for the segment, in all processes that have it. */
-static uint64_t user_of(const struct segment *s)
-{
-    uint64_t parts[2] = { s->geo.version_salt, (uint64_t)s->geo.created_ns };
-    return hash_bytes(parts, sizeof parts, s->geo.seed) | 1;
-}
+/* One number for the map, in all processes that have it, whichever of its segments. */
+static uint64_t user_of(const struct segment *s) { return hash_bytes(&s->geo.family, sizeof s->geo.family, s->geo.seed) | 1; }
 
 int tier_open(struct segment *segment, const char *directory, const char *name, struct tier **ret_tier)
 {

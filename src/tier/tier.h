@@ -56,10 +56,13 @@ int tier_warm(struct tier *tier, struct attachment *a, shoal_progress_fn *progre
 /* By ranges of homes: the table's part of one first, then the store's, without what the table had. */
 struct tier_walk;
 int tier_walk_open(struct tier *tier, struct tier_walk **ret_walk);
-/* As walk_next; the value goes to the sink's buffer.  SHOAL_SHORT: the same record comes again. */
+/* As walk_next; the value goes to the sink's buffer.  SHOAL_SHORT: the same record comes again.  TABLE_MOVED: the walk has to
+ * follow. */
 int tier_walk_next(struct tier_walk *walk, struct attachment *a, struct read_sink *sink);
 /* The next key alone: its value's length, and no value. */
 int tier_walk_next_key(struct tier_walk *walk, struct attachment *a, struct read_sink *sink);
+/* The map has moved to another table above the same store: the walk goes on there, from where it is. */
+int tier_walk_follow(struct tier_walk *walk, struct tier *to);
 void tier_walk_close(struct tier_walk *walk);
 
 /* About how many keys there are, by one look at the slots' states. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "table/move.h"
 #include "table/walk.h"
 #include "tier/tier.h"
 
@@ -32,6 +33,7 @@ struct tier_walk {
     struct store_walk *below;
     uint64_t home, home_end; /* the range */
     uint64_t slot_i, slot_end;
+    uint64_t hash_from; /* in the first range behind a move: what lies before was in another one */
     bool in_store, keys_only;
     struct met met;
     uint8_t key[SHOAL_KEY_MAX + 1];
@@ -120,12 +122,12 @@ static void met_forget(struct met *m)
 /* -- Ranges ------------------------------------------------------------------------------------------ */
 
 /* The slots that the homes of the range reach, as their bounds are now.  A key that comes later was below or absent. */
-static void range_begin(struct tier_walk *w, uint64_t home)
+static void range_set(struct tier_walk *w, uint64_t home, uint64_t home_end)
 {
     const struct segment *s = w->tier->segment;
     uint64_t reach = home;
     w->home = home;
-    w->home_end = home + RANGE_HOMES < s->geo.groups_n ? home + RANGE_HOMES : s->geo.groups_n;
+    w->home_end = home_end < s->geo.groups_n ? home_end : s->geo.groups_n;
     for (uint64_t h = home; h < w->home_end; h++) {
         uint64_t last = h + META_BOUND(load_acquire_u64(&s->groups[h].meta)); /* [meta] */
         reach = last > reach ? last : reach;
@@ -135,6 +137,11 @@ static void range_begin(struct tier_walk *w, uint64_t home)
     w->slot_i = home * GROUP_SLOTS;
     w->slot_end = (reach + 1) * GROUP_SLOTS;
     w->in_store = false;
+}
+
+static void range_begin(struct tier_walk *w, uint64_t home)
+{
+    range_set(w, home, home + RANGE_HOMES);
     met_forget(&w->met);
 }
 
@@ -161,6 +168,25 @@ int tier_walk_open(struct tier *tier, struct tier_walk **ret_walk)
     return 0;
 }
 
+/* The range is begun again with all of its hashes, which are the store's, whatever the table; what was met in it stays met. */
+int tier_walk_follow(struct tier_walk *w, struct tier *to)
+{
+    const struct segment *s = w->tier->segment, *t = to->segment;
+    struct store_walk *below;
+    int rc = store_walk_open(to->store, 0, &below);
+    if (rc != 0)
+        return rc;
+    store_walk_close(w->below);
+    w->below = below;
+    uint64_t from = hash_least(s, w->home);
+    bool to_the_end = w->home_end >= s->geo.groups_n;
+    uint64_t end = to_the_end ? t->geo.groups_n : hash_home(hash_least(s, w->home_end), t->geo.groups_n) + 1;
+    w->hash_from = from > w->hash_from ? from : w->hash_from;
+    w->tier = to;
+    range_set(w, hash_home(w->hash_from, t->geo.groups_n), end);
+    return 0;
+}
+
 void tier_walk_close(struct tier_walk *w)
 {
     store_walk_close(w->below);
@@ -184,7 +210,7 @@ static int next_in_table(struct tier_walk *w, struct attachment *a, struct read_
             return rc;
         }
         uint64_t hash = hash_bytes(sink->key_buf, sink->key_bytes, s->geo.seed), home = hash_home(hash, s->geo.groups_n);
-        if (home < w->home || home >= w->home_end)
+        if (home < w->home || home >= w->home_end || hash < w->hash_from)
             continue;
         bool enough = rc == 0 || w->keys_only || sink->deleted;
         if (!enough && met_has(&w->met, hash, sink->key_buf, sink->key_bytes))
@@ -258,8 +284,11 @@ int tier_walk_next(struct tier_walk *w, struct attachment *a, struct read_sink *
         if (rc != SHOAL_END)
             return rc;
         if (!w->in_store) {
-            store_walk_seek(w->below, hash_least(s, w->home));
+            uint64_t least = hash_least(s, w->home);
+            store_walk_seek(w->below, least > w->hash_from ? least : w->hash_from);
             w->in_store = true;
+        } else if (segment_has_successor(s)) {
+            return TABLE_MOVED; /* what was sealed in this range was passed over: it is walked again in the new table */
         } else if (w->home_end < s->geo.groups_n) {
             range_begin(w, w->home_end);
         } else {
@@ -286,7 +315,7 @@ int tier_estimate(const struct tier *tier, uint64_t *ret_n)
     if (rc != 0)
         return rc;
     for (uint64_t run = 0; run < s->geo.runs_n; run++) {
-        if ((load_acquire_u32(&s->summary[run]) & SUMMARY_USED) == 0) /* [summary] */
+        if ((load_acquire_u32(&s->summary[run]) & SUMMARY_USED) == 0) /* [meta] */
             continue;
         uint64_t end = (run + 1) * RUN_GROUPS < s->geo.groups_all_n ? (run + 1) * RUN_GROUPS : s->geo.groups_all_n;
         for (uint64_t i = run * RUN_GROUPS * GROUP_SLOTS; i < end * GROUP_SLOTS; i++) {
