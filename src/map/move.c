@@ -215,12 +215,9 @@ static bool has_moved(const struct call *call)
 static int call_begin_moved(struct shoal *map, struct call *ret_call)
 {
     int rc = call_begin(map, ret_call);
-    if (rc != 0 || ret_call->old == NULL || has_moved(ret_call))
+    if (rc != 0 || ret_call->old == NULL || (ret_call->map->readonly ? has_moved(ret_call) : all_looked_at(ret_call)))
         return rc;
-    if (ret_call->map->readonly)
-        rc = SHOAL_TIMEOUT;
-    else
-        rc = call_attach(ret_call);
+    rc = ret_call->map->readonly ? SHOAL_TIMEOUT : call_attach(ret_call);
     if (rc == 0) {
         call_pin(ret_call);
         rc = move_rest(ret_call, NULL, NULL);

@@ -52,6 +52,7 @@
 #define ABRT 48
 #define SEALED 64
 #define MOVED 80
+#define OTHER_KEY 112 /* with -DOTHER in the old window's first slot */
 #define STATE(w) ((w) & 112)
 #define RECORD(w) ((w) & 15)
 
@@ -125,6 +126,8 @@ again:
             :: isnew && copy_of[rec] ->
 #ifdef BROKEN_COPY_IS_NOT_CHECKED
                 ok = 1
+#elif defined(BROKEN_COPY_WITHOUT_SEAL)
+                atomic { ok = (STATE(slot[OLD + 0]) == LIVE || STATE(slot[OLD + 1]) == LIVE) }
 #else
                 atomic { ok = (STATE(slot[OLD + 0]) == SEALED || STATE(slot[OLD + 1]) == SEALED) }
 #endif
@@ -384,6 +387,13 @@ init
         :: HOLDS -> given = 1; value_of[1] = 1; slot[OLD + 0] = LIVE | 1; truth = 1
         :: else -> skip
         fi;
+#ifdef OTHER
+        if
+        :: HOLDS -> slot[OLD + 1] = slot[OLD + 0]; bound = 1
+        :: else -> skip
+        fi;
+        slot[OLD + 0] = OTHER_KEY;
+#endif
         note();
         if :: W1 -> run writer(W1, 0, 2) :: else -> skip fi;
         if :: W2 -> run writer(W2, 1, 3) :: else -> skip fi;
