@@ -7,6 +7,7 @@
 
 /* map_commands.c: a map as a whole */
 int command_create(int argc, char **argv);
+int command_rebuild(int argc, char **argv);
 int command_rm(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_check(int argc, char **argv);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * create, rm, stat, check, reap, sync, warm: a map as a whole.
+ * create, rebuild, rm, stat, check, reap, sync, warm: a map as a whole.
  */
 #include "commands.h"
 #include "request.h"
@@ -227,6 +227,55 @@ int command_create(int argc, char **argv)
         code = shoal_create(name, &create.options, &map);
     shoal_close(map);
     return answer(&create.request, code, name, NULL);
+}
+
+static const struct field rebuild_fields[] = {
+    FIELD(shoal_stats, capacity),
+    FIELD(shoal_stats, heap_bytes),
+    FIELD(shoal_stats, moved),
+    FIELD(shoal_stats, moved_most),
+};
+
+static const struct argp_option rebuild_options[] = {
+    { "capacity", KEY_CAPACITY, "KEYS", 0, "Keys that must fit (as now)", 0 },
+    { "heap", KEY_HEAP, "BYTES", 0, "Room for records (as now)", 0 },
+    { "for", KEY_FOR, "KEYS,KEY,VALUE", 0,
+      "Capacity and heap from a number of keys and the mean sizes of key and value", 0 },
+    { "max-threads", KEY_MAX_THREADS, "N", 0, "Attached threads over all processes (as now)", 0 },
+    { "max-key", KEY_MAX_KEY, "BYTES", 0, "Longest key (as now)", 0 },
+    { "max-value", KEY_MAX_VALUE, "BYTES", 0, "Longest value (as now)", 0 },
+    { "mtime", KEY_MTIME, NULL, 0, "From now on keep each record's time of last change", 0 },
+    { "checksum", KEY_CHECKSUM, NULL, 0, "From now on keep a checksum of each record", 0 },
+    { "preallocate", KEY_PREALLOCATE, NULL, 0, "Allocate the heap now instead of on demand", 0 },
+    { 0 },
+};
+
+int command_rebuild(int argc, char **argv)
+{
+    static const struct argp argp = {
+        .options = rebuild_options,
+        .parser = parse_create,
+        .args_doc = "MAP",
+        .doc = "Move a map to another capacity and heap, while others use it: they follow by themselves.  "
+               "Numbers may end in K, M, G or T: powers of 1024.",
+        .children = request_child,
+    };
+    struct create create = { .options = SHOAL_OPTIONS_INIT };
+    struct shoal *map = NULL;
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    json_t *members = NULL;
+    request_parse(&argp, argc, argv, &create.request, 1, 1);
+    int code = request_open(&create.request, 0, &map);
+    if (code == SHOAL_OK && create.for_sizes)
+        code = shoal_size_for(create.sizes[0], create.sizes[1], create.sizes[2], &create.options);
+    if (code == SHOAL_OK)
+        code = shoal_rebuild(map, &create.options, NULL, NULL);
+    if (code == SHOAL_OK)
+        code = shoal_stats(map, &stats);
+    if (code == SHOAL_OK)
+        members = SHOW(&create.request, rebuild_fields, &stats);
+    shoal_close(map);
+    return answer(&create.request, code, create.request.words[0], members);
 }
 
 /* -- rm, stat, check, reap, sync, warm ------------------------------------------------ */

@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, dirty, store, tier; none = all but the last two
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, dirty, move, store, tier; none = all but the last two
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,7 +17,7 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models="slot read count reap span wait dirty" # store and tier take minutes: by their names, or by --long
+models="slot read count reap span wait dirty move" # store and tier take minutes: by their names, or by --long
 [ $long = yes ] && models="$models store tier"
 models=${*:-$models}
 
@@ -103,6 +103,9 @@ passes span  safety   1800  -DNO_JOIN
 passes wait  safety   1800
 passes dirty safety   1800  -DWRITES=1 -DSYNCS=1
 passes dirty safety   1800  -DWRITERS=1
+passes move  safety   1800  -DRECORDS=6 -DMOVERS=0
+passes move  safety   1800  -DRECORDS=6 -DMOVERS=0 -DHOLDS=0 -DOTHER
+passes move  safety   1800  -DRECORDS=6 -DW1=PUT -DW2=DEL -DHOLDS=0 -DGETS=0
 passes store safety   1800  -DNO_READER -DTRANSACTIONS=3
 passes tier  safety   1800  -DTWO_KEYS
 passes tier  safety   1800  -DDEATHS=1
@@ -191,6 +194,16 @@ fails  dirty safety   -DBROKEN_BIT_BEFORE_CHANGE -DWRITES=1 -DSYNCS=1
 fails  dirty safety   -DBROKEN_HAZARD_DROPPED_FIRST -DWRITES=1 -DSYNCS=1
 fails  dirty safety   -DBROKEN_SETTLER_DROPS_FIRST -DWRITES=1 -DSYNCS=1
 fails  dirty safety   -DBROKEN_SETTLER_SAYS_NOTHING -DWRITES=1 -DSYNCS=1
+fails  move  safety   -DBROKEN_COPY_IS_NOT_CHECKED -DRECORDS=6 -DGETS=0 -DW1=NONE -DW2=DEL
+fails  move  safety   -DBROKEN_COMMIT_WITHOUT_LOOK -DRECORDS=6 -DGETS=0 -DHOLDS=0 -DMOVERS=0
+fails  move  safety   -DBROKEN_BOUND_BEFORE_SWITCH -DRECORDS=6 -DGETS=0 -DHOLDS=0 -DMOVERS=0 -DOTHER
+fails  move  safety   -DBROKEN_TENT_IS_LEFT -DRECORDS=6 -DGETS=0 -DHOLDS=0 -DMOVERS=0
+fails  move  safety   -DBROKEN_COPY_WITHOUT_SEAL -DRECORDS=6 -DGETS=0 -DMOVERS=0
+fails  move  safety   -DBROKEN_ABORTED_IS_MOVED -DRECORDS=6 -DGETS=0 -DW1=NONE
+fails  move  safety   -DBROKEN_ABSENT_WITHOUT_LOOK -DRECORDS=6 -DGETS=0 -DMOVERS=0 -DW1=DEL
+fails  move  safety   -DBROKEN_WRITE_WITHOUT_MOVE -DRECORDS=6 -DGETS=0 -DMOVERS=0
+fails  move  safety   -DBROKEN_GET_ABSENT_WITHOUT_LOOK -DRECORDS=6 -DGETS=2 -DMOVERS=0 -DW1=NONE
+fails  move  safety   -DBROKEN_NEW_IS_READ_ONCE -DRECORDS=6 -DW1=NONE -DW2=NONE
 fails  store safety   -DBROKEN_TRUSTS_UNFLUSHED -DNO_READER -DTRANSACTIONS=3
 fails  store safety   -DBROKEN_HELD_IS_FREE -DNO_READER -DTRANSACTIONS=3
 fails  store safety   -DBROKEN_NEW_FOR_EVER -DNO_READER -DTRANSACTIONS=3
@@ -247,6 +260,10 @@ passes slot  safety   9000  -DNP=3 -DFOREIGN -DPUTS
 passes slot  safety   9000  -DNP=3 -DW1=ADD1+8*DEL1+64*ADD1 -DW2=ADD1 -DW3=DEL1
 passes slot  safety   12000 -DNP=3 -DREAPERS=1
 passes read  safety   9000
+passes move  safety   9000  -DRECORDS=6 -DMOVERS=0 -DOTHER
+passes move  safety   9000  -DRECORDS=6 -DGETS=2 -DMOVERS=0 -DW1=DEL
+passes move  safety   9000  -DRECORDS=5 -DGETS=0 -DW1=PUT -DW2=DEL
+passes move  safety   9000  -DRECORDS=5 -DGETS=0 -DW1=NONE -DW2=DEL -DMOVERS=2
 passes slot  progress 9000  -DLOOP -DNP=3
 passes slot  progress 9000  -DLOOP -DNP=3 -DNS=4
 passes count safety   9000  -DWORKERS=3 -DN_OPS=1
