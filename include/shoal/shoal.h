@@ -488,8 +488,8 @@ SHOAL_API int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *a
  * The map is the new one from one instant on: attached processes follow at their next call, and its name is the
  * new one's.  Nobody waits for the move: who writes to a key first moves what shares its group's window (stats.moved_most).
  * Versions change.  Killed before that instant the map is what it was, killed behind it others finish.
- * A call on the map as a whole (walk, count, check, sync, reap) finishes the move first; with SHOAL_RDONLY it waits for
- * others to do so, 5 s at most, then SHOAL_CHANGED.
+ * Calls on the map as a whole (exact count, check, sync, reap; above a store walks, too) finish the move first; with
+ * SHOAL_RDONLY they wait for others to do so, 5 s at most, then SHOAL_CHANGED.
  * 0; SHOAL_CHANGED: somebody else is rebuilding it; SHOAL_EFULL: what the map holds has no room there; SHOAL_EINVAL,
  * SHOAL_EREADONLY; SHOAL_EOS, also where the map belongs to another user; SHOAL_ENOMAP: its name is gone. */
 SHOAL_API int shoal_rebuild(struct shoal *map, const struct shoal_options *options, shoal_progress_fn *progress, void *arg);

@@ -14,6 +14,16 @@
 
 #define ITERATOR_VALUE "iterator: value"
 
+/* Above a store what is to be moved has moved. */
+static int iter_call_begin(struct shoal *map, struct call *ret_call)
+{
+    int rc = call_begin(map, ret_call);
+    if (rc != 0 || ret_call->old == NULL || ret_call->map->tier == NULL)
+        return rc;
+    call_end(ret_call);
+    return move_call_begin(map, ret_call);
+}
+
 int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, struct shoal_iter **ret_iter)
 {
     struct call call;
@@ -21,7 +31,7 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
         return error_set(SHOAL_EINVAL, "shoal_iter_open: prefix or ret_iter is NULL");
     if (prefix_bytes > SHOAL_KEY_MAX)
         return error_set(SHOAL_ETOOBIG, "shoal_iter_open: prefix of %zu bytes, keys have at most 65535", prefix_bytes);
-    int rc = move_call_begin(map, &call);
+    int rc = iter_call_begin(map, &call);
     if (rc != 0)
         return rc;
     struct shoal_iter *it = calloc(1, sizeof *it + prefix_bytes);
@@ -32,7 +42,8 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
         return error_os("iterator");
     }
     it->map = map;
-    it->open = call.map;
+    it->open = call.old != NULL && call.map->tier == NULL ? call.old : call.map;
+    it->next = it->open != call.map ? call.map : NULL;
     it->opening = atomic_load_explicit(&map->openings, memory_order_relaxed);
     it->fork_id = registry_fork_id();
     it->prefix_bytes = prefix_bytes;
@@ -42,6 +53,8 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
         rc = tier_walk_open(it->open->tier, &it->tier_walk);
     if (rc == 0)
         open_map_ref(it->open); /* so that its pages stay even if the map is closed */
+    if (rc == 0 && it->next != NULL)
+        open_map_ref(it->next);
     call_end(&call);
     if (rc != 0) {
         free(it->value);
@@ -50,6 +63,17 @@ int shoal_iter_open(struct shoal *map, const void *prefix, size_t prefix_bytes, 
     }
     *ret_iter = it;
     return 0;
+}
+
+/* Is the key the walk's, and not met yet in what the map is being moved from? */
+static bool is_wanted(const struct shoal_iter *it, uint32_t key_bytes)
+{
+    if (key_bytes < it->prefix_bytes || memcmp(it->key, it->prefix, it->prefix_bytes) != 0)
+        return false;
+    if (it->known == NULL)
+        return true;
+    struct probe p = probe_make(it->known->segment, it->key, key_bytes);
+    return !move_is_known(it->known->segment, &p);
 }
 
 /* The map has moved since the walk began: it goes on over the keys that were there, each with what it holds by now. */
@@ -61,7 +85,7 @@ static int iter_step_moved(struct shoal_iter *it, const struct call *call, struc
         int rc = walk_next_key_old(&it->walk, it->open->segment, &key);
         if (rc != 0)
             return rc;
-        if (key.key_bytes < it->prefix_bytes || memcmp(it->key, it->prefix, it->prefix_bytes) != 0)
+        if (!is_wanted(it, key.key_bytes))
             continue;
         struct probe p = probe_make(call->segment, it->key, key.key_bytes);
         do {
@@ -76,10 +100,8 @@ static int iter_step_moved(struct shoal_iter *it, const struct call *call, struc
     }
 }
 
-static int iter_step(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
+static int iter_step_here(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
 {
-    if (call->map != it->open && it->tier_walk == NULL)
-        return iter_step_moved(it, call, sink);
     for (;;) {
         struct walk before = it->walk;
         *sink = (struct read_sink){ .buf = it->value, .buf_bytes = it->value_room, .key_buf = it->key };
@@ -91,10 +113,24 @@ static int iter_step(struct shoal_iter *it, const struct call *call, struct read
         }
         if (rc == SHOAL_SHORT)
             rc = grow(&it->value, &it->value_room, sink->value_bytes, ITERATOR_VALUE);
-        else if (rc != 0 || (sink->key_bytes >= it->prefix_bytes && memcmp(it->key, it->prefix, it->prefix_bytes) == 0))
+        else if (rc != 0 || is_wanted(it, sink->key_bytes))
             return rc;
         if (rc != 0)
             return rc;
+    }
+}
+
+static int iter_step(struct shoal_iter *it, const struct call *call, struct read_sink *sink)
+{
+    for (;;) {
+        int rc = call->map != it->open && it->tier_walk == NULL ? iter_step_moved(it, call, sink)
+                                                                : iter_step_here(it, call, sink);
+        if (rc != SHOAL_END || it->next == NULL)
+            return rc;
+        it->known = it->open;
+        it->open = it->next;
+        it->next = NULL;
+        it->walk = (struct walk){ 0 };
     }
 }
 
@@ -160,8 +196,13 @@ void shoal_iter_close(struct shoal_iter *it)
         return;
     if (it->tier_walk != NULL)
         tier_walk_close(it->tier_walk);
-    if (it->fork_id == registry_fork_id())
+    if (it->fork_id == registry_fork_id()) {
         open_map_unref(it->open);
+        if (it->next != NULL)
+            open_map_unref(it->next);
+        if (it->known != NULL)
+            open_map_unref(it->known);
+    }
     free(it->value);
     free(it);
 }
@@ -220,13 +261,29 @@ static int count_table(const struct segment *s, bool walk, uint64_t *ret_n, bool
     return 0;
 }
 
+/* What was moved already and what was not, each at its own moment. */
+static int count_in_a_move(const struct call *call, uint64_t *ret_n)
+{
+    int64_t here = count_sum(call->segment);
+    int rc = 0;
+    if (call->map->tier != NULL)
+        rc = tier_estimate(call->map->tier, ret_n);
+    else
+        *ret_n = here < 0 ? 0 : (uint64_t)here;
+    *ret_n += move_left_n(call->old->segment);
+    return rc;
+}
+
 static int count_once(struct shoal *map, bool walk, uint64_t *ret_n, bool *ret_exact)
 {
     struct call call;
-    int rc = move_call_begin(map, &call);
+    int rc = walk ? move_call_begin(map, &call) : call_begin(map, &call);
     if (rc != 0)
         return rc;
-    if (call.map->tier == NULL) {
+    if (call.old != NULL && !walk) {
+        rc = count_in_a_move(&call, ret_n);
+        *ret_exact = false;
+    } else if (call.map->tier == NULL) {
         rc = count_table(call.segment, walk, ret_n, ret_exact);
     } else {
         call.a = call.map->readonly ? NULL : call_attachment(&call);

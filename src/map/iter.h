@@ -11,7 +11,9 @@
 
 struct shoal_iter {
     struct shoal *map;
-    struct open_map *open;
+    struct open_map *open; /* that is walked */
+    struct open_map *next; /* and then; NULL: none.  A map that is being moved is walked where it was, then where it is */
+    struct open_map *known; /* whose keys were met; NULL: none */
     uint64_t opening;            /* of the handle */
     struct walk walk;            /* without a store */
     struct tier_walk *tier_walk; /* with one */

@@ -6,6 +6,7 @@
 #include "base/os.h"
 #include "map/registry.h"
 #include "memory/count.h"
+#include "table/move.h"
 #include "table/record.h"
 #include "tier/tier.h"
 
@@ -145,14 +146,12 @@ static void stats_geometry(const struct segment *s, struct shoal_stats *stats)
 /* What is still in the old table. */
 static void tally_old(const struct call *call, struct shoal_stats *stats)
 {
-    const struct segment *s = call->segment, *old = call->old != NULL ? call->old->segment : NULL;
+    const struct segment *s = call->segment;
     stats->moved = load_relaxed_u64(&s->header->moved_n); /* relaxed: statistics */
     stats->moved_most = load_relaxed_u64(&s->header->moved_most);
     stats->moving = load_acquire_u64(&s->header->predecessor) != 0; /* [successor] */
-    for (uint64_t i = 0; old != NULL && i < old->slots_n; i++) {
-        uint64_t w = load_relaxed_u64(segment_slot(old, i)); /* relaxed: a count */
-        stats->count += slot_is_live(w) || slot_state(w) == SLOT_SEALED;
-    }
+    if (call->old != NULL)
+        stats->count += move_left_n(call->old->segment);
 }
 
 static int tally_store(struct tier *tier, struct shoal_stats *stats)

@@ -23,7 +23,11 @@ static bool sealed_open(const struct segment *old, uint64_t w, struct record *re
     return h_holds_record(h) && (h_generation(h) & TAG_MASK) == slot_tag(w) && record_decode(old, &place, ret);
 }
 
-bool move_is_sealed(const struct segment *old, const struct probe *p)
+static bool is_tentative(uint64_t w) { return slot_state(w) == SLOT_TENT || slot_state(w) == SLOT_ABRT; }
+
+/* An entry of the key, sealed alone or whatever counts or counted.  What is not sealed may change under the look: then it
+ * is another one's that is asked for. */
+static bool window_has(const struct segment *old, const struct probe *p, bool sealed)
 {
     struct probe q = probe_old(old, p);
     uint32_t bound = META_BOUND(load_seq_u64(&old->groups[q.home].meta)); /* [meta] */
@@ -31,11 +35,24 @@ bool move_is_sealed(const struct segment *old, const struct probe *p)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             struct record record;
             uint64_t w = load_seq_u64(&old->groups[g].slot[i]); /* [slot-publish] */
-            if (slot_is_sealed(w) && slot_finger(w) == q.finger && sealed_open(old, w, &record) &&
-                record_key_equals(&record, &q))
+            if (w != 0 && !is_tentative(w) && (!sealed || slot_is_sealed(w)) && slot_finger(w) == q.finger &&
+                sealed_open(old, w, &record) && record_key_equals(&record, &q))
                 return true;
         }
     return false;
+}
+
+bool move_is_sealed(const struct segment *old, const struct probe *p) { return window_has(old, p, true); }
+bool move_is_known(const struct segment *old, const struct probe *p) { return window_has(old, p, false); }
+
+uint64_t move_left_n(const struct segment *old)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < old->slots_n; i++) {
+        uint64_t w = load_relaxed_u64(segment_slot(old, i)); /* relaxed: a count */
+        n += slot_is_live(w) || slot_state(w) == SLOT_SEALED;
+    }
+    return n;
 }
 
 bool move_home_is_done(const struct segment *old, uint64_t home)

@@ -34,6 +34,9 @@
 /* Is there an entry of this key that is sealed and has not moved?  p is the new table's. */
 bool move_is_sealed(const struct segment *old, const struct probe *p);
 
+/* Is there, or was there when it moved, an entry of this key?  p is the new table's. */
+bool move_is_known(const struct segment *old, const struct probe *p);
+
 /* The key's record in the old table, by p of the new one; as read_key, without hazards.  SHOAL_MISSING without `deleted`: look
  * at the new table again, it may have moved there in between. */
 int move_read(const struct segment *old, const struct probe *p, struct read_sink *sink);
@@ -43,6 +46,9 @@ int move_read(const struct segment *old, const struct probe *p, struct read_sink
 int move_home(struct attachment *a, const struct segment *old, uint64_t home, uint32_t *io_n);
 /* The home of this key. */
 int move_key(struct attachment *a, const struct segment *old, const struct probe *p, uint32_t *io_n);
+
+/* Keys that are still to be moved, by one look at the slots. */
+uint64_t move_left_n(const struct segment *old);
 
 bool move_home_is_done(const struct segment *old, uint64_t home);
 
