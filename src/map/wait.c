@@ -8,7 +8,7 @@ static int version_now(const struct call *call, const struct probe *p, uint64_t 
 {
     struct read_sink sink = { .buf = NULL };
     int rc = lookup_key(call, p, &sink);
-    if (rc < 0)
+    if (rc < 0 || rc == TABLE_MOVED)
         return rc;
     *ret_version = rc == SHOAL_MISSING ? 0 : sink.version;
     return 0;

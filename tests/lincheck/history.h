@@ -82,6 +82,7 @@ struct history {
     bool moves;     /* records may have been moved: a version may have changed with nobody writing */
     uint64_t moved; /* as far as that was counted */
     uint64_t copied, evicted, promoted, store_hits; /* likewise, above a store */
+    uint64_t rebuilt; /* records moved by the last rebuild */
     struct op *op;
     struct walk *walk;
 };

@@ -41,11 +41,12 @@ static struct {
     const char *append, *about, *file;
     char mode;
     bool store; /* below every map, not below a third of them */
+    bool rebuild; /* every map, not a quarter of them */
 } want = { .operations = 2000000, .mode = 'o' };
 
 static struct {
     uint64_t histories, operations, overlapping, pending, killed, lives, by_kind[OP_KINDS];
-    uint64_t walks, walks_bound, steps, moved, copied, evicted, promoted, store_hits;
+    uint64_t walks, walks_bound, steps, moved, copied, evicted, promoted, store_hits, rebuilt;
     uint32_t lives_most, keys_least, keys_most, moving;
     uint64_t failures;
 } covered = { .keys_least = UINT32_MAX };
@@ -105,6 +106,7 @@ static void cover(const struct history *h)
     covered.evicted += h->evicted;
     covered.promoted += h->promoted;
     covered.store_hits += h->store_hits;
+    covered.rebuilt += h->rebuilt != 0;
     covered.lives_most = h->lives_n > covered.lives_most ? h->lives_n : covered.lives_most;
     covered.keys_least = h->keys_n < covered.keys_least ? h->keys_n : covered.keys_least;
     covered.keys_most = h->keys_n > covered.keys_most ? h->keys_n : covered.keys_most;
@@ -124,7 +126,8 @@ static bool record(const struct recording *recording, struct history *h)
 static struct recording long_course(void)
 {
     struct recording r = { .seed = random_next(&random_state), .processes = 2 + below(15), .keys_n = 1 + below(8),
-                           .walk_one_in = 300, .tight = below(4) == 0, .store = want.store || below(3) == 0 };
+                           .walk_one_in = 300, .tight = below(4) == 0, .store = want.store || below(3) == 0,
+                           .rebuild = want.rebuild || below(4) == 0 };
     r.calls_n = 32000 / r.processes < 4000 ? 32000 / r.processes : 4000;
     r.kills = below(3) ? below(24) : 0;
     r.yield_one_in = below(2) ? 0 : 20 + below(200);
@@ -136,7 +139,7 @@ static struct recording deadly_course(void)
 {
     struct recording r = { .seed = random_next(&random_state), .processes = 3 + below(5), .keys_n = 1 + below(4),
                            .walk_one_in = 60, .tight = below(8) == 0, .calls_n = 500, .kills = 30 + below(25),
-                           .store = want.store || below(3) == 0 };
+                           .store = want.store || below(3) == 0, .rebuild = want.rebuild || below(4) == 0 };
     r.yield_one_in = below(2) ? 0 : 5 + below(100);
     return r;
 }
@@ -158,8 +161,8 @@ static void run_operations(void)
            " records moved; %" PRIu64 " steps of the search\n",
            covered.walks_bound, covered.moving, covered.moved, covered.steps);
     printf("%" PRIu64 " entries copied to a store, %" PRIu64 " left for it, %" PRIu64 " came up again; %" PRIu64
-           " gets found their key there\n",
-           covered.copied, covered.evicted, covered.promoted, covered.store_hits);
+           " gets found their key there; %" PRIu64 " histories of maps that moved to other geometries\n",
+           covered.copied, covered.evicted, covered.promoted, covered.store_hits, covered.rebuilt);
     history_free(&h);
 }
 
@@ -318,6 +321,7 @@ static void read_arguments(int argc, char **argv)
     static const struct option options[] = {
         { "operations", 1, 0, 'o' }, { "mutations", 1, 0, 'm' }, { "small", 1, 0, 's' }, { "samples", 1, 0, 'p' },
         { "seed", 1, 0, 'S' },       { "append", 1, 0, 'a' },    { "about", 1, 0, 'A' }, { "store", 0, 0, 't' },
+        { "rebuild", 0, 0, 'r' },
         { 0, 0, 0, 0 },
     };
     struct timespec now;
@@ -330,6 +334,7 @@ static void read_arguments(int argc, char **argv)
         case 'a': want.append = optarg; break;
         case 'A': want.about = optarg; break;
         case 't': want.store = true; break;
+        case 'r': want.rebuild = true; break;
         case 'o': want.operations = strtoull(optarg, NULL, 0); break;
         case 'm': case 's': case 'p':
             want.mode = (char)c;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The map has a name for the moment of its making only; processes inherit it by fork, each becoming an
+ * The map has a name for the moment of its making only, unless it is to be rebuilt; processes inherit it by fork, each becoming an
  * attachment of its own, so nothing is left in /dev/shm however this ends.  Logs lie in memory that
  * outlives who wrote them.
  */
@@ -43,7 +43,7 @@ struct recorder {
     struct course course;
     pid_t pid[HISTORY_LIVES];
     pid_t mover; /* 0: none */
-    char store[96];
+    char store[96], name[64];
     uint32_t lives_n, killed;
     uint64_t random;
 };
@@ -83,9 +83,9 @@ static void store_remove(const char *directory)
 static void open_map(struct recorder *r)
 {
     static const uint64_t capacities[3] = { 8, 64, 1024 };
-    char name[64];
+    const char *name = r->name;
     struct shoal_options options = SHOAL_OPTIONS_INIT;
-    snprintf(name, sizeof name, "shoal-lincheck-%ld", (long)getpid());
+    snprintf(r->name, sizeof r->name, "shoal-lincheck-%ld", (long)getpid());
     options.capacity = r->want->tight ? 4096 : capacities[random_below(&r->random, 3)];
     options.heap_bytes = r->want->tight ? TIGHT_HEAP : ROOMY_HEAP;
     options.max_threads = 2 * HISTORY_LIVES;
@@ -99,7 +99,8 @@ static void open_map(struct recorder *r)
     int code = shoal_create(name, &options, &r->course.map);
     require(code == 0, "create: %d %s", code, shoal_error_text());
     code = shoal_open(name, SHOAL_RDONLY, &r->course.readonly);
-    (void)shoal_unlink(name);
+    if (!r->want->rebuild)
+        (void)shoal_unlink(name);
     require(code == 0, "open: %d %s", code, shoal_error_text());
     if (r->want->tight)
         crowd(r->course.map, r->want->store, &r->random);
@@ -117,7 +118,8 @@ static bool judge_map(struct recorder *r, struct history *history)
         snprintf(stage->text, sizeof stage->text, "C: afterwards: %s %s (%u dead undecided)", report.text,
                  shoal_error_text(), reaped.undecided);
     /* In the tight map, one who was killed may have moved a record without having counted it. */
-    history->moves = r->want->tight || r->want->store || stats.evacuated != 0;
+    history->moves = r->want->tight || r->want->store || r->want->rebuild || stats.evacuated != 0;
+    history->rebuilt = stats.moved;
     history->moved = stats.evacuated;
     history->copied = stats.copied;
     history->evicted = stats.evicted;
@@ -125,6 +127,8 @@ static bool judge_map(struct recorder *r, struct history *history)
     history->store_hits = stats.store_hits;
     shoal_close(r->course.readonly);
     shoal_close(r->course.map);
+    if (r->want->rebuild && shoal_unlink(r->name) != 0 && !stage->text[0])
+        snprintf(stage->text, sizeof stage->text, "unlink: %s", shoal_error_text());
     if (r->want->store)
         store_remove(r->store);
     return good;
@@ -153,9 +157,22 @@ static void between_calls(const struct course *course, uint64_t *random)
         make_leave(course, random, 0);
 }
 
+static void rebuild(const struct recorder *r, uint64_t *random)
+{
+    struct shoal_options options = SHOAL_OPTIONS_INIT;
+    options.capacity = 64 + random_below(random, 4000);
+    options.heap_bytes = ROOMY_HEAP + ((uint64_t)random_below(random, 4096) << 10);
+    const int code = shoal_rebuild(r->course.map, &options, NULL, NULL);
+    require(code == 0 || code == SHOAL_CHANGED || code == SHOAL_EFULL, "rebuild: %d %s", code, shoal_error_text());
+}
+
 static void mover_live(const struct recorder *r, uint64_t random)
 {
+    while (r->want->rebuild && !r->want->store)
+        rebuild(r, &random);
     for (;;) {
+        if (r->want->rebuild && random_below(&random, 8) == 0)
+            rebuild(r, &random);
         if (random_below(&random, 16) == 0)
             require(shoal_sync(r->course.map) == 0, "sync: %s", shoal_error_text());
         make_leave(&r->course, &random, random_below(&random, 32) ? 0 : 1);
@@ -325,7 +342,7 @@ bool record_history(const struct recording *recording, struct history *ret)
     open_map(&r);
     for (uint32_t i = 0; i < recording->processes; i++)
         live_start(&r, false);
-    if (recording->store)
+    if (recording->store || recording->rebuild)
         mover_start(&r);
     __atomic_store_n(&stage->go, 1, __ATOMIC_RELEASE);
     kill_some(&r);

@@ -14,6 +14,7 @@ struct recording {
     uint32_t walk_one_in, yield_one_in;  /* calls.h */
     bool tight; /* in a map so full that records are moved and calls answer SHOAL_EFULL */
     bool store; /* above a store, and somebody keeps moving records there and syncs */
+    bool rebuild; /* somebody keeps moving the map to other geometries */
 };
 
 /* Record one.  False: something failed outright; record_text says what. */
