@@ -164,6 +164,9 @@ SHOAL_API int shoal_create(const char *name, const struct shoal_options *options
 /* Open a map.  flags: enum shoal_open_flags.  The calling thread is attached at
  * once, so that a full attachment table shows here; other threads and forked
  * children attach at their first write.
+ * A map in a file (a name with a '/') that was open for writing when the machine stopped is refused then:
+ * SHOAL_ECORRUPT, because its pages reached the disk in any order; shoal_salvage brings out what is sound.  One
+ * that its last process closed (shoal_close) opens as if nothing had happened.
  * 0, SHOAL_ENOMAP, SHOAL_EVERSION, SHOAL_ECORRUPT, SHOAL_EATTACH, SHOAL_EINVAL, SHOAL_EOS. */
 SHOAL_API int shoal_open(const char *name, unsigned flags, struct shoal **ret_map);
 
@@ -174,7 +177,8 @@ SHOAL_API int shoal_open_or_create(const char *name, const struct shoal_options 
 
 /* Close the map for all threads of this process.  Calls under way in other threads
  * finish first; views stay readable until shoal_view_end.  The map itself stays
- * until it is unlinked.  NULL is allowed. */
+ * until it is unlinked.  The last process to close a map in a file brings it to the disk; one that ends without
+ * this call leaves that to the next.  NULL is allowed. */
 SHOAL_API void shoal_close(struct shoal *map);
 
 /* Remove the name.  Processes that are attached go on; their stats say `unlinked`. */

@@ -32,7 +32,7 @@
 #include "base/atomic.h"
 
 #define SEGMENT_MAGIC 0x50414d4c414f4853u /* "SHOALMAP", little endian */
-#define SEGMENT_LAYOUT 2u
+#define SEGMENT_LAYOUT 3u
 #define SEGMENT_ENDIAN 0x01020304u
 #define SEGMENT_LINE 64u
 #define SEGMENT_PAGE 4096u
@@ -99,13 +99,39 @@ struct segment_header {
     shared_u64 generation_next;
     shared_u64 clock; /* the next group where victims are looked for; fetch_add by who needs room */
     uint8_t pad2[48];
-    uint8_t pad3[4096 - STORE_PATH_BYTES - 640];
+
+    /* Byte 640: may the file be used in another life of the machine?  Without a store, and where files outlive the
+     * machine; memory/whole.h has the protocol. */
+    shared_u64 life[2]; /* the machine's life (boot id) in which it was last attached for writing.  Stored by who attaches
+                         * while `whole` says WHOLE, before he takes that away; all who do store the same */
+    shared_u64 whole;   /* by CAS: who attaches, under his reap lock; who closes */
+    uint8_t pad3[4096 - STORE_PATH_BYTES - 640 - 24];
     char store[STORE_PATH_BYTES]; /* immutable: the absolute path of the store's directory, or "" */
 };
 static_assert(sizeof(struct geometry) <= 512 - 24, "the immutable part fits before byte 512");
 static_assert(offsetof(struct segment_header, wait_mask) == 512, "read-mostly line");
 static_assert(offsetof(struct segment_header, generation_next) == 576, "own line");
+static_assert(offsetof(struct segment_header, life) == 640, "own line");
+static_assert(offsetof(struct segment_header, life) / 512 == offsetof(struct segment_header, whole) / 512,
+              "one sector: on disk they never contradict each other");
+static_assert(offsetof(struct segment_header, store) == SEGMENT_PAGE - STORE_PATH_BYTES, "at the end");
 static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "one page");
+
+/* whole  count:61 | failed:1 | known:1 | whole:1
+ *  W1 while the disk's header may say WHOLE and not FAILED, every other page of the file on disk is as in memory
+ *  WHOLE   the last one closed and flushed everything; taken away by who attaches, before his first other write
+ *  KNOWN   the disk knows that it is not whole; with WHOLE never
+ *  FAILED  a flush failed, and the kernel may have dropped what it could not write: not whole again in this life
+ * count grows with each attaching, so that a closer's CAS fails who was overtaken. */
+#define WHOLE 1u
+#define WHOLE_KNOWN 2u
+#define WHOLE_FAILED 4u
+#define WHOLE_ONE 8u
+static inline uint64_t whole_next(uint64_t w)
+{
+    return ((w & ~(uint64_t)(WHOLE | WHOLE_KNOWN)) + WHOLE_ONE) | ((w & WHOLE) ? 0 : w & WHOLE_KNOWN);
+}
+static inline bool whole_is_set(uint64_t w) { return (w & (WHOLE | WHOLE_FAILED)) == WHOLE; }
 
 /* -- Group and slot ----------------------------------------------------------------- */
 

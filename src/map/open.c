@@ -6,6 +6,7 @@
 #include "map/registry.h"
 #include "map/segfile.h"
 #include "base/os.h"
+#include "memory/whole.h"
 #include "tier/tier.h"
 
 #define OPEN_FLAGS (SHOAL_RDONLY | SHOAL_FOREIGN)
@@ -20,7 +21,8 @@ static int map_file(int fd, const struct geometry *geometry, bool readonly, cons
         return rc;
     }
     struct tier *tier = NULL;
-    if (segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
+    rc = whole_open(s, name);
+    if (rc == 0 && segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
         char store[STORE_PATH_BYTES];
         memcpy(store, s->header->store, sizeof store - 1);
         store[sizeof store - 1] = 0;

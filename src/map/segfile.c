@@ -139,7 +139,8 @@ static int read_header(const struct name *name, int fd, const struct stat *st, s
     return 0;
 }
 
-static int open_checked(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+static int open_checked(const struct name *name, int dir, unsigned flags, bool damaged, int *ret_fd,
+                        struct geometry *ret_geometry)
 {
     struct stat st;
     struct segment_header header;
@@ -150,7 +151,8 @@ static int open_checked(const struct name *name, int dir, unsigned flags, int *r
     if (code == 0)
         code = read_header(name, fd, &st, &header);
     if (code == 0)
-        code = geometry_check(name->shown, &header, (uint64_t)st.st_size, ret_geometry);
+        code = geometry_check(name->shown, &header, damaged ? header.geometry.segment_bytes : (uint64_t)st.st_size,
+                              ret_geometry);
     if (code == 0)
         *ret_fd = fd;
     else
@@ -158,7 +160,7 @@ static int open_checked(const struct name *name, int dir, unsigned flags, int *r
     return code;
 }
 
-int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+static int open_by_name(const char *name_text, unsigned flags, bool damaged, int *ret_fd, struct geometry *ret_geometry)
 {
     struct name name;
     int code = name_parse(name_text, &name);
@@ -169,9 +171,19 @@ int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geom
     int dir = open_directory(&name);
     if (dir < 0)
         return open_failure(&name, "open its directory");
-    code = open_checked(&name, dir, flags, ret_fd, ret_geometry);
+    code = open_checked(&name, dir, flags, damaged, ret_fd, ret_geometry);
     os_close(dir);
     return code;
+}
+
+int segfile_open(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    return open_by_name(name, flags, false, ret_fd, ret_geometry);
+}
+
+int segfile_open_damaged(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    return open_by_name(name, flags | SHOAL_RDONLY, true, ret_fd, ret_geometry);
 }
 
 /* -- Filling a new file ---------------------------------------------------------------------------- */
@@ -305,6 +317,20 @@ static int fill_spans(const struct making *m, int fd)
     return code;
 }
 
+/* Where a file cannot outlive the machine, it does not matter in which life it was made. */
+static int sign_life(const struct making *m, int fd, struct segment_header *header)
+{
+    uint64_t life[2] = { 0 };
+    int why = os_boot((uint8_t *)life);
+    if (why != 0 && os_file_outlives(fd)) {
+        errno = why;
+        return error_os("%s: the machine's boot id", m->name.shown);
+    }
+    for (int i = 0; i < 2; i++)
+        store_relaxed_u64(&header->life[i], life[i]); /* relaxed: nobody else sees it yet */
+    return 0;
+}
+
 /* The header comes last: a draft that nobody finished is no map.  Permissions come late: while a draft has 0600,
  * the next creator can open it, whatever the map's are to be. */
 static int fill(const struct making *m, int fd)
@@ -320,7 +346,8 @@ static int fill(const struct making *m, int fd)
     if (code != 0)
         return code;
     geometry_header(&m->geometry, m->store != NULL ? m->store->path : "", &header);
-    return write_all(m, fd, &header, sizeof header, 0);
+    code = sign_life(m, fd, &header);
+    return code != 0 ? code : write_all(m, fd, &header, sizeof header, 0);
 }
 
 /* Everything but a name.  The descriptor is the user's in the end, or closed. */

@@ -31,6 +31,8 @@ struct segment {
     uint32_t span_shift;
     uint32_t window; /* groups from its home on where a key may be placed */
     bool readonly;
+    bool outlives;    /* the file may be there in another life of the machine, and has no store: memory/whole.h */
+    uint64_t life[2]; /* then: the present one */
     uint64_t version_mask; /* which bits of a version a record's place may have */
     const struct below *below; /* what the table asks of the store (table/below.h); NULL without one */
 

@@ -206,7 +206,7 @@ static void other_versions_and_byte_orders(void **state)
     uint32_t layout = SEGMENT_LAYOUT + 1, endian = __builtin_bswap32(SEGMENT_ENDIAN);
     uint64_t magic = __builtin_bswap64(SEGMENT_MAGIC);
     image_write(path, &layout, sizeof layout, offsetof(struct segment_header, layout));
-    assert_file_refused(f, SHOAL_EVERSION, "layout version 3, this library reads 2");
+    assert_file_refused(f, SHOAL_EVERSION, "layout version 4, this library reads 3");
     image_write_header(path, &g);
     image_write(path, &endian, sizeof endian, offsetof(struct segment_header, endian));
     assert_file_refused(f, SHOAL_EVERSION, "byte order mark 0x04030201, this machine writes 0x01020304");
