@@ -481,6 +481,45 @@ typedef int shoal_progress_fn(uint64_t done, uint64_t total, void *arg);
  * fit; what progress answered; SHOAL_EINVAL without a store; as shoal_sync. */
 SHOAL_API int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *arg, uint64_t *ret_n);
 
+/* -- Salvage ------------------------------------------------------------------------
+ * What is left in the file of a map that shoal_open refuses. */
+
+enum shoal_salvage_flags {
+    SHOAL_UNVERIFIED = 1u << 2 /* records too that no checksum vouches for (SHOAL_UNSURE); or SHOAL_FOREIGN */
+};
+
+/* What speaks for a record that was brought out.  Of any of them nobody can say that it is the last one of its key, or
+ * that the key was not deleted since. */
+enum shoal_trust {
+    SHOAL_NAMED = 0, /* its checksum holds, and the table names it */
+    SHOAL_LOOSE,     /* its checksum holds; the table names it no more, or not yet: older, deleted, or never finished */
+    SHOAL_UNSURE     /* the table names it, its key fits; whether the value is whole nobody knows */
+};
+
+struct shoal_salvaged {
+    size_t size;         /* sizeof(struct shoal_salvaged) */
+    uint64_t named, loose, unsure; /* records, one for each key */
+    uint64_t older;      /* of the same keys, left out */
+    uint64_t damaged;    /* places of the table whose record does not hold */
+    uint64_t unreadable; /* pieces of table or heap that the file ends before, or that the disk does not give */
+};
+#define SHOAL_SALVAGED_INIT { .size = sizeof(struct shoal_salvaged) }
+
+/* Called for each record; the item is valid until it returns, its version is 0.  Anything but 0 ends the call with that
+ * answer (a number > 0). */
+typedef int shoal_salvage_fn(const struct shoal_item *item, enum shoal_trust trust, void *arg);
+
+/* Bring out what is whole in a map's file: one that was in use when the machine stopped, or that is damaged or cut.  The
+ * file is read and never changed, by read(2) alone; it may be in use.  Of several records of a key the best comes, alone:
+ * NAMED before LOOSE before UNSURE, then the later mtime, then the higher generation, which tells two changes by one
+ * thread apart, and those of different threads about.  Above a store: what the table has; the store is opened by itself.
+ * each, ret_salvaged  may be NULL.  ret_salvaged is set where the call comes to its end.
+ * 0; what `each` answered; SHOAL_ECORRUPT: the header does not hold, the text says how; SHOAL_EINVAL: the map was made
+ * without SHOAL_CHECKSUM, so nothing in it can be verified, and SHOAL_UNVERIFIED was not asked for; SHOAL_ENOMAP,
+ * SHOAL_EVERSION, SHOAL_EOS. */
+SHOAL_API int shoal_salvage(const char *name, unsigned flags, shoal_salvage_fn *each, void *arg,
+                            struct shoal_salvaged *ret_salvaged);
+
 #ifdef __cplusplus
 }
 #endif

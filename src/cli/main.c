@@ -31,6 +31,7 @@ static const struct {
     { "reap", "MAP", "collect what dead processes left", command_reap },
     { "sync", "MAP", "bring the map to the disk of its store", command_sync },
     { "warm", "MAP", "bring records up from the store", command_warm },
+    { "salvage", "MAP", "print what is whole in a damaged file, for load", command_salvage },
     { "rm", "MAP", "remove a map", command_rm },
 };
 #define COMMANDS_N (sizeof commands / sizeof commands[0])

@@ -66,7 +66,7 @@ run_target() { # NAME
 about=$(sh "$here/../results/about.sh") || exit 1
 build_targets
 failed=0
-for name in ${SHOAL_FUZZ_TARGETS:-segment words records load}; do
+for name in ${SHOAL_FUZZ_TARGETS:-segment salvage words records load}; do
     run_target "$name" || failed=$((failed + 1))
 done
 [ "$failed" -eq 0 ]
