@@ -317,18 +317,14 @@ static int fill_spans(const struct making *m, int fd)
     return code;
 }
 
-/* Where a file cannot outlive the machine, it does not matter in which life it was made. */
-static int sign_life(const struct making *m, int fd, struct segment_header *header)
+/* Where it is unknown, as without /proc, it stays 0: no life is that, and who attaches sees (whole_open). */
+static void sign_life(struct segment_header *header)
 {
     uint64_t life[2] = { 0 };
-    int why = os_boot((uint8_t *)life);
-    if (why != 0 && os_file_outlives(fd)) {
-        errno = why;
-        return error_os("%s: the machine's boot id", m->name.shown);
-    }
+    if (os_boot((uint8_t *)life) != 0)
+        return;
     for (int i = 0; i < 2; i++)
         store_relaxed_u64(&header->life[i], life[i]); /* relaxed: nobody else sees it yet */
-    return 0;
 }
 
 /* The header comes last: a draft that nobody finished is no map.  Permissions come late: while a draft has 0600,
@@ -346,8 +342,8 @@ static int fill(const struct making *m, int fd)
     if (code != 0)
         return code;
     geometry_header(&m->geometry, m->store != NULL ? m->store->path : "", &header);
-    code = sign_life(m, fd, &header);
-    return code != 0 ? code : write_all(m, fd, &header, sizeof header, 0);
+    sign_life(&header);
+    return write_all(m, fd, &header, sizeof header, 0);
 }
 
 /* Everything but a name.  The descriptor is the user's in the end, or closed. */
