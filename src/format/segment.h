@@ -121,7 +121,8 @@ static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "one page");
  *  W1 while the disk's header may say WHOLE and not FAILED, every other page of the file on disk is as in memory
  *  WHOLE   the last one closed and flushed everything; taken away by who attaches, before his first other write
  *  KNOWN   the disk knows that it is not whole; with WHOLE never
- *  FAILED  a flush failed, and the kernel may have dropped what it could not write: not whole again in this life
+ *  FAILED  a flush failed, and the kernel may have dropped what it could not write: not whole again in this life.  Who dies
+ *          between the failure and this mark takes it with him: the kernel does not tell it to who opens the file later
  * count grows with each attaching, so that a closer's CAS fails who was overtaken. */
 #define WHOLE 1u
 #define WHOLE_KNOWN 2u
