@@ -164,6 +164,9 @@ SHOAL_API int shoal_create(const char *name, const struct shoal_options *options
 /* Open a map.  flags: enum shoal_open_flags.  The calling thread is attached at
  * once, so that a full attachment table shows here; other threads and forked
  * children attach at their first write.
+ * A map in a file (a name with a '/') that was open for writing when the machine stopped is refused then:
+ * SHOAL_ECORRUPT, because its pages reached the disk in any order; shoal_salvage brings out what is sound.  One
+ * that its last process closed (shoal_close) opens as if nothing had happened.
  * 0, SHOAL_ENOMAP, SHOAL_EVERSION, SHOAL_ECORRUPT, SHOAL_EATTACH, SHOAL_EINVAL, SHOAL_EOS. */
 SHOAL_API int shoal_open(const char *name, unsigned flags, struct shoal **ret_map);
 
@@ -174,7 +177,8 @@ SHOAL_API int shoal_open_or_create(const char *name, const struct shoal_options 
 
 /* Close the map for all threads of this process.  Calls under way in other threads
  * finish first; views stay readable until shoal_view_end.  The map itself stays
- * until it is unlinked.  NULL is allowed. */
+ * until it is unlinked.  The last process to close a map in a file brings it to the disk; one that ends without
+ * this call leaves that to the next.  NULL is allowed. */
 SHOAL_API void shoal_close(struct shoal *map);
 
 /* Remove the name.  Processes that are attached go on; their stats say `unlinked`. */
@@ -493,6 +497,44 @@ SHOAL_API int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *a
  * 0; SHOAL_CHANGED: somebody else is rebuilding it; SHOAL_EFULL: what the map holds has no room there; SHOAL_EINVAL,
  * SHOAL_EREADONLY; SHOAL_EOS, also where the map belongs to another user; SHOAL_ENOMAP: its name is gone. */
 SHOAL_API int shoal_rebuild(struct shoal *map, const struct shoal_options *options, shoal_progress_fn *progress, void *arg);
+/* -- Salvage ------------------------------------------------------------------------
+ * What is left in the file of a map that shoal_open refuses. */
+
+enum shoal_salvage_flags {
+    SHOAL_UNVERIFIED = 1u << 2 /* records too that no checksum vouches for (SHOAL_UNSURE); or SHOAL_FOREIGN */
+};
+
+/* What speaks for a record that was brought out.  Of any of them nobody can say that it is the last one of its key, or
+ * that the key was not deleted since. */
+enum shoal_trust {
+    SHOAL_NAMED = 0, /* its checksum holds, and the table names it */
+    SHOAL_LOOSE,     /* its checksum holds; the table names it no more, or not yet: older, deleted, or never finished */
+    SHOAL_UNSURE     /* the table names it, its key fits; whether the value is whole nobody knows */
+};
+
+struct shoal_salvaged {
+    size_t size;         /* sizeof(struct shoal_salvaged) */
+    uint64_t named, loose, unsure; /* records, one for each key */
+    uint64_t older;      /* of the same keys, left out */
+    uint64_t damaged;    /* places of the table whose record does not hold */
+    uint64_t unreadable; /* pieces of table or heap that the file ends before, or that the disk does not give */
+};
+#define SHOAL_SALVAGED_INIT { .size = sizeof(struct shoal_salvaged) }
+
+/* Called for each record; the item is valid until it returns, its version is 0.  Anything but 0 ends the call with that
+ * answer (a number > 0). */
+typedef int shoal_salvage_fn(const struct shoal_item *item, enum shoal_trust trust, void *arg);
+
+/* Bring out what is whole in a map's file: one that was in use when the machine stopped, or that is damaged or cut.  The
+ * file is read and never changed, by read(2) alone; it may be in use.  Of several records of a key the best comes, alone:
+ * NAMED before LOOSE before UNSURE, then the later mtime, then the higher generation, which tells two changes by one
+ * thread apart, and those of different threads about.  Above a store: what the table has; the store is opened by itself.
+ * each, ret_salvaged  may be NULL.  ret_salvaged is set where the call comes to its end.
+ * 0; what `each` answered; SHOAL_ECORRUPT: the header does not hold, the text says how; SHOAL_EINVAL: the map was made
+ * without SHOAL_CHECKSUM, so nothing in it can be verified, and SHOAL_UNVERIFIED was not asked for; SHOAL_ENOMAP,
+ * SHOAL_EVERSION, SHOAL_EOS. */
+SHOAL_API int shoal_salvage(const char *name, unsigned flags, shoal_salvage_fn *each, void *arg,
+                            struct shoal_salvaged *ret_salvaged);
 
 #ifdef __cplusplus
 }

@@ -29,7 +29,8 @@
  *                  last, by its owner or its settler.  acquire: a scan of hazards leaves out what is not
  *                  attached; the settler looks again under the reap lock.  seq_cst too: marked as taken before
  *                  the taker locks life.  acquire: the load behind a look at that lock tells a taker who has
- *                  not settled the dead one's blocks yet.
+ *                  not settled the dead one's blocks yet.  The header's word `whole` likewise: changed by who
+ *                  attaches, behind his lock and before all he writes; by who closes, behind a look at all locks.
  *  [entries-used]  seq_cst: raised before the entry's first hazard; loaded before a scan of hazards.
  *  [wait-mask]     seq_cst: a waiter sets its bit, then a full fence, then re-reads the key; a writer swings the
  *                  slot, then loads the mask.  One of them sees the other.  The fence, because the re-read is

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -47,6 +49,15 @@ void os_unmap(void *at, uint64_t bytes)
     int keep = errno;
     (void)munmap(at, bytes);
     errno = keep;
+}
+
+int os_flush(void *at, uint64_t bytes)
+{
+    int result;
+    do
+        result = msync(at, bytes, MS_SYNC);
+    while (result != 0 && errno == EINTR);
+    return result;
 }
 
 /* -- Files --------------------------------------------------------------------------- */
@@ -90,6 +101,16 @@ bool os_file_unlinked(int fd)
     return unlinked;
 }
 
+bool os_file_outlives(int fd)
+{
+    struct statfs fs;
+    int keep = errno;
+    bool memory = fstatfs(fd, &fs) == 0 &&
+                  (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
+    errno = keep;
+    return !memory;
+}
+
 struct os_file os_file_of(int fd)
 {
     struct stat st;
@@ -125,13 +146,13 @@ void os_close(int fd)
 
 /* -- Locks ----------------------------------------------------------------------------- */
 
-static int lock_call(int fd, int command, short type, uint64_t byte, short *ret_type)
+static int lock_call(int fd, int command, short type, uint64_t byte, uint64_t n, short *ret_type)
 {
-    if (byte > INT64_MAX) {
+    if (byte > INT64_MAX || n > INT64_MAX - byte) {
         errno = EINVAL;
         return -1;
     }
-    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1 };
+    struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = (off_t)n };
     int result;
     do
         result = fcntl(fd, command, &lock);
@@ -143,7 +164,7 @@ static int lock_call(int fd, int command, short type, uint64_t byte, short *ret_
 static enum os_lock_answer lock_set(int fd, short kind, uint64_t byte)
 {
     short type;
-    if (lock_call(fd, F_OFD_SETLK, kind, byte, &type) == 0)
+    if (lock_call(fd, F_OFD_SETLK, kind, byte, 1, &type) == 0)
         return OS_LOCK_TAKEN;
     return errno == EAGAIN || errno == EACCES ? OS_LOCK_BUSY : OS_LOCK_ERROR;
 }
@@ -157,19 +178,21 @@ void os_unlock(int fd, uint64_t byte)
 {
     short type;
     int keep = errno;
-    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, byte, &type);
+    (void)lock_call(fd, F_OFD_SETLK, F_UNLCK, byte, 1, &type);
     errno = keep;
 }
 
 /* Asks whether a read lock would be granted, so that other people's read locks are not seen. */
-bool os_is_locked(int fd, uint64_t byte)
+bool os_any_locked(int fd, uint64_t byte, uint64_t n)
 {
     short type;
     int keep = errno;
-    bool free = lock_call(fd, F_OFD_GETLK, F_RDLCK, byte, &type) == 0 && type == F_UNLCK;
+    bool free = lock_call(fd, F_OFD_GETLK, F_RDLCK, byte, n, &type) == 0 && type == F_UNLCK;
     errno = keep;
     return !free;
 }
+
+bool os_is_locked(int fd, uint64_t byte) { return os_any_locked(fd, byte, 1); }
 
 /* -- Sleeping -------------------------------------------------------------------------- */
 
@@ -285,6 +308,31 @@ void os_who(struct os_who *ret_who)
         memcpy(ret_who->command, name, strnlen(name, sizeof name));
     }
     errno = keep;
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* "1b4e28ba-2fa1-11d2-883f-0016d3cca427" */
+int os_boot(uint8_t ret_boot[OS_BOOT_BYTES])
+{
+    char text[64];
+    size_t n = 0;
+    int keep = errno;
+    read_text("/proc/sys/kernel/random/boot_id", text, sizeof text);
+    errno = keep;
+    for (const char *at = text; *at != '\0' && n < 2 * (size_t)OS_BOOT_BYTES; at++) {
+        int digit = hex_digit(*at);
+        if (digit < 0)
+            continue;
+        ret_boot[n / 2] = (uint8_t)(n % 2 == 0 ? digit << 4 : ret_boot[n / 2] | digit);
+        n++;
+    }
+    return n == 2 * (size_t)OS_BOOT_BYTES ? 0 : EIO;
 }
 
 /* -- Fork ------------------------------------------------------------------------------------ */

@@ -14,11 +14,15 @@
 /* Memory.  Both return NULL / nonzero with errno set on failure. */
 void *os_map(int fd, uint64_t bytes, bool writable); /* shared; left out of core dumps */
 void os_unmap(void *at, uint64_t bytes);
+/* What was written to this part of a mapping, through whichever, is on disk, with what is needed to find it. */
+int os_flush(void *at, uint64_t bytes);
 
 /* Allocate [at, at + bytes) of the file; EINTR is retried.  0, or an errno value. */
 int os_allocate(int fd, uint64_t at, uint64_t bytes);
 uint64_t os_file_allocated_bytes(int fd); /* st_blocks * 512; 0 on error */
 bool os_file_unlinked(int fd);            /* the inode has no name any more */
+
+bool os_file_outlives(int fd);            /* a start of the machine: true when in doubt */
 
 /* Which file it is, for as long as somebody has it open. */
 struct os_file {
@@ -40,6 +44,8 @@ void os_unlock(int fd, uint64_t byte);
 /* Does another description hold the byte exclusively?  An error means yes: a false "dead" corrupts, a
  * false "alive" only delays. */
 bool os_is_locked(int fd, uint64_t byte);
+/* The same of any of n bytes. */
+bool os_any_locked(int fd, uint64_t byte, uint64_t n);
 
 /* Sleep while *word == seen, at most timeout_ns; returns early at will. */
 void os_futex_wait(const shared_u32 *word, uint32_t seen, int64_t timeout_ns);
@@ -55,6 +61,10 @@ struct os_who {
     char command[16];   /* NUL padded, need not end in NUL */
 };
 void os_who(struct os_who *ret_who);
+
+/* The machine's present life, as the kernel names it.  0 or an errno value. */
+#define OS_BOOT_BYTES 16
+int os_boot(uint8_t ret_boot[OS_BOOT_BYTES]);
 
 /* A word that reads 0 in a forked child until it is set there again (MADV_WIPEONFORK); one per process.
  * NULL where the kernel refuses. */

@@ -15,6 +15,9 @@ int command_reap(int argc, char **argv);
 int command_sync(int argc, char **argv);
 int command_warm(int argc, char **argv);
 
+/* salvage_command.c */
+int command_salvage(int argc, char **argv);
+
 /* key_commands.c: one key */
 int command_get(int argc, char **argv);
 int command_put(int argc, char **argv);

@@ -32,6 +32,7 @@ static const struct {
     { "sync", "MAP", "bring the map to the disk of its store", command_sync },
     { "warm", "MAP", "bring records up from the store", command_warm },
     { "rebuild", "MAP", "move a map to another capacity and heap, while it is used", command_rebuild },
+    { "salvage", "MAP", "print what is whole in a damaged file, for load", command_salvage },
     { "rm", "MAP", "remove a map", command_rm },
 };
 #define COMMANDS_N (sizeof commands / sizeof commands[0])

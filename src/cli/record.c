@@ -164,7 +164,7 @@ static bool read_key(struct record_read *read, json_t *member)
 
 static bool known_members(struct record_read *read)
 {
-    static const char *const known[] = { "key", "key_base64", "type", "value", "value_base64" };
+    static const char *const known[] = { "key", "key_base64", "salvaged", "type", "value", "value_base64" };
     const char *name;
     json_t *member;
     json_object_foreach(read->root, name, member)

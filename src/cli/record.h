@@ -6,6 +6,7 @@
  *         {"key_base64": "AP8=", ...}        bytes that are not; likewise value_base64
  *         {..., "type": "json", ...}         the type byte's name, or its number; absent = raw
  *         {..., "type": "i64", "value": -7}  eight bytes that are an integer
+ *         {..., "salvaged": "loose"}         how sure `shoal salvage` was; passed over
  *   TSV   KEY <tab> VALUE [<tab> TYPE]       with \t \n \r \\ \xHH; an i64 of eight bytes in decimal.
  *                                            A TYPE written as a number leaves the value's bytes alone.
  * What record_write_* writes, record_read_* reads back to the byte.

@@ -64,8 +64,8 @@ struct geometry {
     uint32_t spill_flip; /* spill bits are kept xored with it: 0, or all ones where the store held keys before the map */
     uint8_t store_id[16]; /* which store lies below */
     uint8_t boot[16];     /* above a store: the life of the machine in which it was made */
-    uint64_t id;          /* of this segment, random and not 0 */
-    uint64_t family;      /* of the map: the id of the first segment, which a rebuild hands on */
+    uint64_t id;          /* of this segment: segment_id() */
+    uint64_t family;      /* of the map: random, and handed on by a rebuild */
 };
 
 enum feature { /* set by creation flags of the same name */
@@ -106,13 +106,54 @@ struct segment_header {
     shared_u64 moved_n;    /* records that were moved to this segment; statistics, relaxed */
     shared_u64 moved_most; /* in one step of one call */
     uint8_t pad2[32];
-    uint8_t pad3[4096 - STORE_PATH_BYTES - 640];
+
+    /* Byte 640: may the file be used in another life of the machine?  Without a store, and where files outlive the
+     * machine; memory/whole.h has the protocol. */
+    shared_u64 life[2]; /* the machine's life (boot id) in which it was last attached for writing.  Stored by who attaches
+                         * while `whole` says WHOLE, before he takes that away; all who do store the same */
+    shared_u64 whole;   /* by CAS: who attaches, under his reap lock; who closes */
+    uint8_t pad3[4096 - STORE_PATH_BYTES - 640 - 24];
     char store[STORE_PATH_BYTES]; /* immutable: the absolute path of the store's directory, or "" */
 };
 static_assert(sizeof(struct geometry) <= 512 - 24, "the immutable part fits before byte 512");
 static_assert(offsetof(struct segment_header, wait_mask) == 512, "read-mostly line");
 static_assert(offsetof(struct segment_header, generation_next) == 576, "own line");
+static_assert(offsetof(struct segment_header, life) == 640, "own line");
+static_assert(offsetof(struct segment_header, life) / 512 == offsetof(struct segment_header, whole) / 512,
+              "one sector: on disk they never contradict each other");
+static_assert(offsetof(struct segment_header, store) == SEGMENT_PAGE - STORE_PATH_BYTES, "at the end");
 static_assert(sizeof(struct segment_header) == SEGMENT_PAGE, "one page");
+
+/* whole  count:61 | failed:1 | known:1 | whole:1
+ *  W1 while the disk's header may say WHOLE and not FAILED, every other page of the file on disk is as in memory
+ *  WHOLE   the last one closed and flushed everything; taken away by who attaches, before his first other write
+ *  KNOWN   the disk knows that it is not whole; with WHOLE never
+ *  FAILED  a flush failed, and the kernel may have dropped what it could not write: not whole again in this life.  Who dies
+ *          between the failure and this mark takes it with him: the kernel does not tell it to who opens the file later
+ * count grows with each attaching, so that a closer's CAS fails who was overtaken. */
+#define WHOLE 1u
+#define WHOLE_KNOWN 2u
+#define WHOLE_FAILED 4u
+#define WHOLE_ONE 8u
+static inline uint64_t whole_next(uint64_t w)
+{
+    return ((w & ~(uint64_t)(WHOLE | WHOLE_KNOWN)) + WHOLE_ONE) | ((w & WHOLE) ? 0 : w & WHOLE_KNOWN);
+}
+static inline bool whole_is_set(uint64_t w) { return (w & (WHOLE | WHOLE_FAILED)) == WHOLE; }
+
+/* Ids of segments: random, and a sum over that and the family, so that a word which somebody scribbled over is nobody's id. */
+static inline uint64_t segment_id(uint32_t random, uint64_t family)
+{
+    uint64_t x = family ^ ((uint64_t)random << 17 | 1);
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return (uint64_t)random << 32 | (uint32_t)(x ^ x >> 31);
+}
+/* The id that the word says, 0 where it says none. */
+static inline uint64_t segment_id_in(uint64_t word, uint64_t family)
+{
+    return word != 0 && word == segment_id((uint32_t)(word >> 32), family) ? word : 0;
+}
 
 /* -- Group and slot ----------------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 #include "map/mapping.h"
 
 #include "base/os.h"
+#include "memory/whole.h"
 #include "tier/tier.h"
 
 int mapping_make(int fd, const struct geometry *geometry, const char *name, unsigned flags, struct open_map **ret_map)
@@ -13,7 +14,8 @@ int mapping_make(int fd, const struct geometry *geometry, const char *name, unsi
         os_close(fd);
         return rc;
     }
-    if (segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
+    rc = whole_open(s, name);
+    if (rc == 0 && segment_has_store(s)) { /* its path was judged with the header; whoever may write to the map may change it */
         char store[STORE_PATH_BYTES];
         memcpy(store, s->header->store, sizeof store - 1);
         store[sizeof store - 1] = 0;

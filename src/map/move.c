@@ -43,12 +43,11 @@ static void take_old(struct open_map *open, struct open_map *old)
 int move_open_old(struct open_map *open)
 {
     struct open_map *old;
-    shared_u64 *predecessor = &open->segment->header->predecessor;
-    uint64_t id = load_acquire_u64(predecessor); /* [successor] */
+    uint64_t id = segment_predecessor(open->segment);
     int rc = id != 0 ? open_by_id(open, id, &old) : 0;
     if (rc == SHOAL_ENOMAP) { /* all of it has moved */
         if (!open->readonly)
-            store_release_u64(predecessor, 0); /* [successor] */
+            store_release_u64(&open->segment->header->predecessor, 0); /* [successor] */
         return 0;
     }
     if (rc == 0 && id != 0)
@@ -73,7 +72,7 @@ static int follow(struct shoal *map, struct open_map *open)
         rc = mapping_make(fd, &geometry, open->path, open->flags, &to);
     if (rc != 0)
         return rc;
-    if (load_acquire_u64(&to->segment->header->predecessor) == open->segment->geo.id) { /* [successor] */
+    if (segment_predecessor(to->segment) == open->segment->geo.id) {
         open_map_ref(open);
         take_old(to, open);
     } else {

@@ -17,8 +17,7 @@
 /* Has the map moved on, or is there nothing left to move? */
 static inline bool move_is_due(const struct open_map *open, const struct open_map *old)
 {
-    return segment_has_successor(open->segment) ||
-           (old != NULL && load_acquire_u64(&open->segment->header->predecessor) == 0); /* [successor] */
+    return segment_has_successor(open->segment) || (old != NULL && segment_predecessor(open->segment) == 0);
 }
 
 /* Then: outside of a call.  0, or why the map could not be followed. */

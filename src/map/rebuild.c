@@ -99,7 +99,8 @@ static void wake_all(const struct segment *s)
 static int switch_to(const struct open_map *from, const struct segment *to)
 {
     const struct segment *s = from->segment;
-    if (!cas_u64(&s->header->successor, 0, to->geo.id)) /* [successor] takes effect */
+    uint64_t w = load_seq_u64(&s->header->successor); /* [successor] */
+    if (segment_has_successor(s) || !cas_u64(&s->header->successor, w, to->geo.id)) /* [successor] takes effect */
         return SHOAL_CHANGED;
     int rc = segfile_switch(from->path, s->file, to->geo.id);
     wake_all(s); /* they look at the new one from now on */
@@ -143,7 +144,7 @@ static int rebuild_begin(struct shoal *map, const struct shoal_options *options,
 {
     struct shoal_options whole = *options;
     const struct segment *s = call->segment;
-    if (load_acquire_u64(&s->header->predecessor) != 0) /* [successor] */
+    if (segment_predecessor(s) != 0)
         return error_set(SHOAL_EOS, "%s: the file of its former segment can only be removed by its owner", call->map->name);
     options_complete(s, &whole);
     int rc = room_judge(map, s, &whole);

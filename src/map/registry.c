@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "map/flush.h"
 #include "map/move.h"
+#include "memory/whole.h"
 #include "tier/tier.h"
 
 /* What liburcu orders, ThreadSanitizer cannot see. */
@@ -326,6 +327,9 @@ static void open_map_destroy(struct open_map *map)
     pthread_mutex_lock(&registry.lock);
     while (s->attachments != NULL)
         attachment_release_and_free(s->attachments);
+    pthread_mutex_unlock(&registry.lock);
+    whole_leave(s); /* may take long; a child that is forked meanwhile closes its copies of the descriptors */
+    pthread_mutex_lock(&registry.lock);
     for (struct open_map **at = &registry.maps; *at != NULL; at = &(*at)->next)
         if (*at == map) {
             *at = map->next;

@@ -139,9 +139,17 @@ static int read_header(const struct name *name, int fd, const struct stat *st, s
     return 0;
 }
 
+/* In a private copy. */
+static uint64_t successor_of(const struct segment_header *header)
+{
+    uint64_t successor;
+    memcpy(&successor, (const void *)&header->successor, sizeof successor);
+    return segment_id_in(successor, header->geometry.family);
+}
+
 /* ret_successor: which segment the map has moved to, 0: none. */
-static int open_checked(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry,
-                        uint64_t *ret_successor)
+static int open_checked(const struct name *name, int dir, unsigned flags, bool damaged, int *ret_fd,
+                        struct geometry *ret_geometry, uint64_t *ret_successor)
 {
     struct stat st;
     struct segment_header header;
@@ -152,24 +160,26 @@ static int open_checked(const struct name *name, int dir, unsigned flags, int *r
     if (code == 0)
         code = read_header(name, fd, &st, &header);
     if (code == 0)
-        code = geometry_check(name->shown, &header, (uint64_t)st.st_size, ret_geometry);
+        code = geometry_check(name->shown, &header, damaged ? header.geometry.segment_bytes : (uint64_t)st.st_size,
+                              ret_geometry);
     if (code == 0)
         *ret_fd = fd;
     else
         os_close(fd);
-    *ret_successor = code == 0 ? load_relaxed_u64(&header.successor) : 0; /* relaxed: a private copy */
+    *ret_successor = code == 0 ? successor_of(&header) : 0;
     return code;
 }
 
 static int name_next(const struct name *name, int dir, int fd, uint64_t successor);
 
 /* Until the name means a segment without a successor. */
-static int open_newest(const struct name *name, int dir, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+static int open_newest(const struct name *name, int dir, unsigned flags, bool damaged, int *ret_fd,
+                       struct geometry *ret_geometry)
 {
     for (int i = 0; i < TRIES_MAX; i++) {
         uint64_t successor;
-        int code = open_checked(name, dir, flags, ret_fd, ret_geometry, &successor);
-        if (code != 0 || successor == 0)
+        int code = open_checked(name, dir, flags, damaged, ret_fd, ret_geometry, &successor);
+        if (code != 0 || successor == 0 || damaged)
             return code;
         code = name_next(name, dir, *ret_fd, successor);
         os_close(*ret_fd);
@@ -179,7 +189,7 @@ static int open_newest(const struct name *name, int dir, unsigned flags, int *re
     return error_set(SHOAL_ECORRUPT, "%s: has moved to a segment that is not there", name->shown);
 }
 
-int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+static int open_by_name(const char *name_text, unsigned flags, bool damaged, int *ret_fd, struct geometry *ret_geometry)
 {
     struct name name;
     int code = name_parse(name_text, &name);
@@ -190,9 +200,19 @@ int segfile_open(const char *name_text, unsigned flags, int *ret_fd, struct geom
     int dir = open_directory(&name);
     if (dir < 0)
         return open_failure(&name, "open its directory");
-    code = open_newest(&name, dir, flags, ret_fd, ret_geometry);
+    code = open_newest(&name, dir, flags, damaged, ret_fd, ret_geometry);
     os_close(dir);
     return code;
+}
+
+int segfile_open(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    return open_by_name(name, flags, false, ret_fd, ret_geometry);
+}
+
+int segfile_open_damaged(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry)
+{
+    return open_by_name(name, flags | SHOAL_RDONLY, true, ret_fd, ret_geometry);
 }
 
 /* -- Filling a new file ---------------------------------------------------------------------------- */
@@ -219,6 +239,13 @@ static void geometry_above(const struct tier_origin *store, struct geometry *geo
     memcpy(geometry->boot, store->boot, sizeof geometry->boot);
 }
 
+static uint64_t new_id(uint64_t family)
+{
+    uint32_t random;
+    os_random(&random, sizeof random);
+    return segment_id(random | 1, family); /* not 0 */
+}
+
 static int making_begin(const char *name, const struct shoal_options *options, const struct tier_origin *store,
                         const struct segfile_user *user, struct making *m)
 {
@@ -234,9 +261,8 @@ static int making_begin(const char *name, const struct shoal_options *options, c
     m->preallocate = options != NULL && (options->flags & SHOAL_PREALLOCATE);
     os_random(&m->geometry.seed, sizeof m->geometry.seed);
     os_random(&m->geometry.version_salt, sizeof m->geometry.version_salt);
-    os_random(&m->geometry.id, sizeof m->geometry.id);
-    m->geometry.id |= 1; /* not 0 */
-    m->geometry.family = m->geometry.id;
+    os_random(&m->geometry.family, sizeof m->geometry.family);
+    m->geometry.id = new_id(m->geometry.family);
     m->predecessor = 0;
     m->geometry.created_ns = os_wall_ns();
     if (store != NULL)
@@ -331,6 +357,16 @@ static int fill_spans(const struct making *m, int fd)
     return code;
 }
 
+/* Where it is unknown, as without /proc, it stays 0: no life is that, and who attaches sees (whole_open). */
+static void sign_life(struct segment_header *header)
+{
+    uint64_t life[2] = { 0 };
+    if (os_boot((uint8_t *)life) != 0)
+        return;
+    for (int i = 0; i < 2; i++)
+        store_relaxed_u64(&header->life[i], life[i]); /* relaxed: nobody else sees it yet */
+}
+
 /* The header comes last: a draft that nobody finished is no map.  Permissions come late: while a draft has 0600,
  * the next creator can open it, whatever the map's are to be. */
 static int fill(const struct making *m, int fd)
@@ -347,6 +383,7 @@ static int fill(const struct making *m, int fd)
         return code;
     geometry_header(&m->geometry, m->store != NULL ? m->store->path : "", &header);
     store_relaxed_u64(&header.predecessor, m->predecessor); /* relaxed: nobody else sees it yet */
+    sign_life(&header);
     return write_all(m, fd, &header, sizeof header, 0);
 }
 
@@ -577,6 +614,16 @@ int segfile_create(const char *name, const struct shoal_options *options, const 
  *   dies behind it             whoever opens the map gives the new one its name
  */
 
+/* So that the machine's death leaves the names that the segments count on.  Where that fails, the map is refused in its next
+ * life if the names are not there. */
+static void names_flush(int dir)
+{
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0)
+        (void)fsync(fd);
+    os_close(fd);
+}
+
 /* The name means `from`, whose successor takes it.  Between the look and the rename another process may give the name to
  * another map: that one goes then, as with unlink. */
 static int name_next(const struct name *name, int dir, int fd, uint64_t successor)
@@ -586,9 +633,13 @@ static int name_next(const struct name *name, int dir, int fd, uint64_t successo
     if (fstat(fd, &st) != 0)
         return os_failure(name, "fstat");
     name_kin(name, successor, &kin);
-    if (!entry_is(dir, name->last, &st) || renameat(dir, kin.last, dir, name->last) == 0 || errno == ENOENT)
+    if (!entry_is(dir, name->last, &st))
         return 0;
-    return os_failure(name, "give the name to the map's next segment");
+    if (renameat(dir, kin.last, dir, name->last) == 0) {
+        names_flush(dir);
+        return 0;
+    }
+    return errno == ENOENT ? 0 : os_failure(name, "give the name to the map's next segment");
 }
 
 /* Private names of segments that are neither of these two, unless somebody rebuilds with them. */
@@ -641,8 +692,10 @@ static int next_make(const struct making *m, const struct segfile_from *from)
         code = os_failure(&m->name, "give the new segment its private name");
     if (code == 0 && link_fd(from->fd, m->dir, other.last) != 0 && errno != EEXIST)
         code = os_failure(&m->name, "give the present segment its private name");
-    if (code == 0)
+    if (code == 0) {
+        names_flush(m->dir);
         return 0;
+    }
     draft_remove(m->dir, mine.last);
     if (taken)
         let_go(m);
@@ -658,6 +711,7 @@ int segfile_create_next(const struct segfile_from *from, const struct shoal_opti
     if (code != 0)
         return code;
     m.geometry.family = from->geometry->family;
+    m.geometry.id = new_id(m.geometry.family);
     m.predecessor = from->geometry->id;
     if (store != NULL)
         m.geometry.spill_flip = META_SPILL_MASK; /* what the present one brings down meanwhile counts, too */
@@ -706,7 +760,7 @@ int segfile_open_kin(const char *path, uint64_t id, unsigned flags, int *ret_fd,
         return code;
     name_kin(&name, id, &kin);
     memcpy(name.last, kin.last, sizeof name.last);
-    code = open_checked(&name, dir, flags, ret_fd, ret_geometry, &successor);
+    code = open_checked(&name, dir, flags, false, ret_fd, ret_geometry, &successor);
     if (code == 0 && ret_geometry->id != id) {
         code = error_set(SHOAL_ECORRUPT, "%s: its former segment %s is another one", name.shown, kin.last);
         os_close(*ret_fd);
@@ -735,7 +789,7 @@ static int judge_map(const struct name *name, int fd, const struct stat *st, uin
 {
     struct segment_header header = { 0 };
     int code = read_header(name, fd, st, &header);
-    *ret_successor = load_relaxed_u64(&header.successor); /* relaxed: a private copy */
+    *ret_successor = successor_of(&header);
     if (code == SHOAL_EOS || (code == 0 && header.magic == SEGMENT_MAGIC))
         return code;
     return error_set(SHOAL_ECORRUPT, "%s: not a Shoal map (%lld bytes%s), so not removed; by hand: rm %s%s",

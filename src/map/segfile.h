@@ -57,6 +57,10 @@ int segfile_unlink_kin(const char *path, uint64_t id);
  * SHOAL_EINVAL, SHOAL_EOS. */
 int segfile_open(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry);
 
+/* Open for salvage, for reading alone: the header must be right, the file may be shorter or longer than it says.
+ * flags: SHOAL_FOREIGN.  Results as segfile_open's. */
+int segfile_open_damaged(const char *name, unsigned flags, int *ret_fd, struct geometry *ret_geometry);
+
 /* Remove the name, then mark the header.  0, SHOAL_ENOMAP, SHOAL_ECORRUPT (not a map, and so not
  * removed), SHOAL_EINVAL, SHOAL_EOS. */
 int segfile_unlink(const char *name);

@@ -149,7 +149,7 @@ static void tally_old(const struct call *call, struct shoal_stats *stats)
     const struct segment *s = call->segment;
     stats->moved = load_relaxed_u64(&s->header->moved_n); /* relaxed: statistics */
     stats->moved_most = load_relaxed_u64(&s->header->moved_most);
-    stats->moving = load_acquire_u64(&s->header->predecessor) != 0; /* [successor] */
+    stats->moving = segment_predecessor(s) != 0;
     if (call->old != NULL)
         stats->count += move_left_n(call->old->segment);
 }

@@ -8,6 +8,7 @@
 #include "base/os.h"
 #include "memory/hazard.h"
 #include "memory/settle.h"
+#include "memory/whole.h"
 
 /* Far behind any file's end. */
 #define LOCK_BASE ((uint64_t)1 << 62)
@@ -63,6 +64,8 @@ static enum os_lock_answer life_lock(struct segment *s, uint32_t index)
     struct entry *e = &s->entries[index];
     if (os_is_locked(s->own, life_byte(index)))
         return OS_LOCK_BUSY;
+    if (whole_enter(s) != 0) /* before the first write */
+        return OS_LOCK_ERROR;
     if (load_relaxed_u32(&e->attached) != ENTRY_UNUSED) /* relaxed: nobody else writes it now */
         store_seq_u32(&e->attached, ENTRY_TAKEN);       /* [attached] */
     return os_lock(s->own, life_byte(index));
@@ -105,6 +108,12 @@ void attach_reap_unlock(struct segment *s, uint32_t index)
     pthread_mutex_unlock(&s->lock);
 }
 
+bool attach_is_anybody_here(const struct segment *s)
+{
+    return s->probe < 0 || os_any_locked(s->probe, LOCK_BASE, 2 * (uint64_t)s->geo.entries_n) ||
+           !os_is_file(s->probe, s->mapped);
+}
+
 /* -- Attaching ------------------------------------------------------------------------------------ */
 
 static int index_take(struct segment *s, uint32_t *ret_index)
@@ -116,7 +125,7 @@ static int index_take(struct segment *s, uint32_t *ret_index)
         i++;
     pthread_mutex_unlock(&s->lock);
     if (answer == OS_LOCK_ERROR)
-        return os_is_file(s->own, s->mapped) ? error_os("attach: lock of entry %u", i) : error_closed(s->own);
+        return os_is_file(s->own, s->mapped) ? error_os("attach: lock of entry %u, or flush of the header", i) : error_closed(s->own);
     if (i == s->geo.entries_n)
         return error_set(SHOAL_EATTACH, "attach: all %u entries are in use; the map was made with max_threads = %u",
                          s->geo.entries_n, s->geo.entries_n);

@@ -78,6 +78,9 @@ void attach_release(struct attachment *a);
 /* The memory, after that, or in a forked child that has no entry. */
 void attach_free(struct attachment *a);
 
+/* Is an entry's owner alive, or somebody about to be one, in whichever process?  True when in doubt. */
+bool attach_is_anybody_here(const struct segment *segment);
+
 /* Is nobody alive behind this entry?  False when in doubt. */
 bool attach_is_dead(const struct segment *segment, uint32_t index);
 /* The same of a thread that was attached at the time.  Without the reap lock "attached" and "dead" are two looks,

@@ -31,6 +31,8 @@ struct segment {
     uint32_t span_shift;
     uint32_t window; /* groups from its home on where a key may be placed */
     bool readonly;
+    bool outlives;    /* the file may be there in another life of the machine, and has no store: memory/whole.h */
+    uint64_t life[2]; /* then: the present one */
     uint64_t version_mask; /* which bits of a version a record's place may have */
     const struct below *below; /* what the table asks of the store (table/below.h); NULL without one */
     struct segment *_Atomic old; /* that the map is being moved from into this one; NULL: none (table/move.h) */
@@ -62,7 +64,14 @@ static inline shared_u64 *segment_slot(const struct segment *s, uint64_t slot_i)
 /* Has the map moved on from here?  By who has found nothing, or is about to commit. */
 static inline bool segment_has_successor(const struct segment *s)
 {
-    return load_seq_u64(&s->header->successor) != 0; /* [successor] */
+    uint64_t w = load_seq_u64(&s->header->successor); /* [successor] */
+    return w != 0 && segment_id_in(w, s->geo.family) != 0;
+}
+
+/* The segment that it is moved here from, 0: none, or nothing of it is left. */
+static inline uint64_t segment_predecessor(const struct segment *s)
+{
+    return segment_id_in(load_acquire_u64(&s->header->predecessor), s->geo.family); /* [successor] */
 }
 
 /* -- Above a store ------------------------------------------------------------------------ */

@@ -13,6 +13,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/os.h"
+
 #define PARTS_AT_ONCE 256
 static_assert(PARTS_AT_ONCE <= IOV_MAX, "one call takes them");
 
@@ -202,29 +204,5 @@ int file_size(int file, uint64_t *ret_bytes)
 
 /* -- The machine ----------------------------------------------------------------------------------------- */
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* "1b4e28ba-2fa1-11d2-883f-0016d3cca427" */
-int file_boot(uint8_t ret_boot[FILE_BOOT_BYTES])
-{
-    char text[64];
-    size_t got = 0, n = 0;
-    int file = -1, why = open_with(AT_FDCWD, "/proc/sys/kernel/random/boot_id", O_RDONLY, 0, &file);
-    if (why != 0)
-        return why;
-    why = file_read(file, text, sizeof text, 0, &got);
-    file_close(file);
-    for (size_t i = 0; why == 0 && i < got && n < 2 * (size_t)FILE_BOOT_BYTES; i++) {
-        int digit = hex_digit(text[i]);
-        if (digit < 0)
-            continue;
-        ret_boot[n / 2] = (uint8_t)(n % 2 == 0 ? digit << 4 : ret_boot[n / 2] | digit);
-        n++;
-    }
-    return why != 0 ? why : n == 2 * (size_t)FILE_BOOT_BYTES ? 0 : EIO;
-}
+static_assert(FILE_BOOT_BYTES == OS_BOOT_BYTES, "the same name");
+int file_boot(uint8_t ret_boot[FILE_BOOT_BYTES]) { return os_boot(ret_boot); }

@@ -34,10 +34,9 @@ struct record {
     bool typed;
 };
 
-/* False: the lengths do not fit the block. */
-static inline bool record_decode(const struct segment *s, const struct block_place *place, struct record *ret)
+/* From the words of a block, and its bytes: at least 3 words.  False: the lengths do not fit the block. */
+static inline bool record_decode_words(const struct segment *s, const shared_u64 *words, uint64_t bytes, struct record *ret)
 {
-    const shared_u64 *words = segment_block(s, place->block);
     uint64_t lens = payload_load(&words[1]);
     uint32_t at = 2;
     ret->words = words;
@@ -58,8 +57,13 @@ static inline bool record_decode(const struct segment *s, const struct block_pla
         ret->checksum_at = at++;
     ret->key_at = at;
     ret->value_at = at + (ret->key_bytes + ret->typed + 7u) / 8;
-    uint64_t room = place->bytes / 8;
+    uint64_t room = bytes / 8;
     return ret->key_bytes > 0 && ret->value_at <= room && ret->value_bytes <= (room - ret->value_at) * 8;
+}
+
+static inline bool record_decode(const struct segment *s, const struct block_place *place, struct record *ret)
+{
+    return record_decode_words(s, segment_block(s, place->block), place->bytes, ret);
 }
 
 /* Copy n bytes out of payload words. */

@@ -382,6 +382,46 @@ def test_corrupt_and_foreign_files():
         check(run.status in (2, 3), "a directory", run)
 
 
+def test_salvage():
+    with tempfile.TemporaryDirectory() as folder:
+        path = folder + "/map"
+        expect(0, "create", path, "--checksum", "--capacity", "100")
+        lines = b"".join(b'{"key": "key %d", "type": "str", "value": "value %d"}\n' % (i, i) for i in range(90))
+        expect(0, "load", path, out=b"90 records\n", stdin=lines, what="load of ninety records")
+        expect(0, "incr", path, "n", "-5")
+        dumped = sorted(line[:-1] for line in Run("dump", path).out.splitlines())
+        with open(path, "r+b") as file:  # as one that was in use in another life of the machine
+            file.seek(640)
+            file.write(b"another life....\0\0\0\0\0\0\0\0")
+        if subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True).stdout.strip() in (b"tmpfs", b"ramfs"):
+            print("skipped: a map of another life is refused (the temporary folder is in memory)")
+        else:
+            expect(4, "get", path, "n", err="was not closed when the machine stopped.*`shoal salvage`")
+            expect(4, "put", path, "k", "v", err="`shoal salvage`")
+        run = Run("salvage", path)
+        check(run.status == 0 and run.err.endswith(b"map: 91 named, 0 loose, 0 unsure; 0 older ones left out; 0 damaged; 0 pieces unreadable\n"),
+              "salvage", run)
+        found = sorted(line[:-len(b', "salvaged": "named"}')] for line in run.out.splitlines())
+        check(found == dumped and len(found) == 91, "what dump printed, with a mark", found[:3], dumped[:3])
+        fresh()
+        expect(0, "load", NAME, out=b"91 records\n", stdin=run.out, what="load takes it")
+        expect(0, "get", NAME, "n", out=b"-5\n")
+        with open(path, "r+b") as file:
+            file.truncate(os.path.getsize(path) // 2)
+        run = Run("salvage", path)
+        check(run.status == 0 and run.out.count(b"\n") <= 91, "of a file that was cut", run)
+        with open(path, "r+b") as file:
+            file.seek(40)
+            file.write(b"\xff")
+        expect(4, "salvage", path, out=b"", err="header checksum")
+        Run("rm", path)
+        Run("create", path)
+        Run("put", path, "k", "v")
+        expect(2, "salvage", path, out=b"", err="without SHOAL_CHECKSUM.*--unverified")
+        check(Run("salvage", "--unverified", path).out == b'{"key": "k", "value": "v", "salvaged": "unsure"}\n', "salvage --unverified")
+        expect(3, "salvage", folder + "/none", out=b"", err="no such map")
+
+
 def test_full():
     fresh("--capacity", "64", "--heap", "64K")
     status = 0
@@ -617,7 +657,7 @@ def test_terminals():
 
 def test_help_and_version():
     run = expect(0, "--help")
-    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "sync", "warm", "rm")
+    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "sync", "warm", "salvage", "rm")
     check(all(re.search(rf"^  {name} ", run.out.decode(), re.M) for name in commands), "--help names every command")
     for name in commands:
         run = Run(name, "--help")

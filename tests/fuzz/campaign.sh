@@ -44,7 +44,7 @@ run_target() { # NAME
     wait "$pid"
     status=$?
     times >"$log.after"
-    rm -f "/dev/shm/shoal-fuzz-$pid-"* # a target that crashed leaves them
+    rm -rf "/dev/shm/shoal-fuzz-$pid-"* # a target that crashed leaves them
     cpu=$(cat "$log.before" "$log.after" | tr ms '  ' | awk '
         NR == 2 || NR == 4 { used[NR] = $1 * 60 + $2 + $3 * 60 + $4 }
         END { printf "%d", used[4] - used[2] }')
@@ -66,7 +66,7 @@ run_target() { # NAME
 about=$(sh "$here/../results/about.sh") || exit 1
 build_targets
 failed=0
-for name in ${SHOAL_FUZZ_TARGETS:-segment words records load}; do
+for name in ${SHOAL_FUZZ_TARGETS:-segment salvage store words records load}; do
     run_target "$name" || failed=$((failed + 1))
 done
 [ "$failed" -eq 0 ]

@@ -62,6 +62,41 @@ def segment():
         yield f"layout-{capacity}-{entries}-{flags}", bytes([SMALL]) + edit(LAYOUT, 0, 0, capacity, spans, entries, flags)
 
 
+def salvage():
+    yield "whole", bytes([CHECKED, 255])
+    yield "unchecked", bytes([SMALL, 255])
+    for cut in range(0, 256, 16):
+        yield f"cut-{cut:03}", bytes([LARGE_CHECKED, cut])
+    for region in (TABLE, SPANS, HEADS, HEAP):
+        for operation in (ZERO, ONES, NEIGHBOUR, OFFSET):
+            yield f"operation-{operation}-region-{region}", bytes([CHECKED]) + edit(operation, region, 9) + b"\xff"
+    yield "no-spans", bytes([CHECKED]) + b"".join(edit(ZERO, SPANS, i) for i in range(11)) + b"\xff"
+    yield "longest-key", bytes([CHECKED]) + edit(PLACE, 0, 1, 1, 255, 255, 0, 0) + b"\xff"
+    yield "longest-value", bytes([LARGE_CHECKED]) + edit(PLACE, 0, 3, 1, *u16(8), *u16(0x7fff)) + edit(ONES, HEADS, 17) + b"\xff"
+    yield "two-slots-one-block", bytes([CHECKED]) + edit(SLOT, 0, 1, LIVE, 2, 6) + edit(SLOT, 0, 8, LIVE, 2, 6) + b"\xff"
+    yield "slots-free", bytes([CHECKED]) + b"".join(edit(SLOT, 0, i, 0, 0, 0) for i in range(20)) + b"\xff"
+    yield "signed-seed", bytes([CHECKED | SIGN]) + edit(FLIP, HEADER, 21, 7) + b"\xff"
+
+
+def store():
+    def change(page, operation, word, operand=0):
+        return struct.pack("<BBHQ", page, operation, word, operand)
+
+    yield "sound", bytes([0, 0])
+    yield "sound-in-this-life", bytes([2, 0])
+    yield "sound-read-only", bytes([4, 0])
+    for cut in range(0, 256, 32):
+        yield f"cut-{cut:03}", bytes([8, cut])
+    for page in range(24):
+        for how in (0, 1, 3):
+            yield f"page-{page:02}-{how}", bytes([how, 0]) + change(page, (ZERO, ONES, NEIGHBOUR, ADD)[page % 4], 4 + page % 9, 1)
+    for page in range(0, 24, 3):
+        yield f"copy-{page:02}", bytes([page & 3, 0]) + change(page, 7, 0, page + 1)
+    for word in range(12):
+        for operation in (ZERO, ONES, FLIP):
+            yield f"lock-{word:02}-{operation}", bytes([2, 0]) + change(255, operation, word, 7 * word)
+
+
 def words():
     for i, text in enumerate((b"", b"0", b"1K", b"18446744073709551615", b"18446744073709551616", b"16777215T", b"16777216T",
                               b"-9223372036854775808", b"9223372036854775808", b"+7", b"1kk", b" 1", b"0x10", b"007", b"i64",
@@ -102,7 +137,7 @@ def load():
 
 def main():
     root = pathlib.Path(sys.argv[1])
-    for make in (segment, words, records, load):
+    for make in (segment, salvage, store, words, records, load):
         folder = root / make.__name__
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in make():

@@ -3,7 +3,7 @@
 #
 # Verify the protocol models, and that each broken variant of them fails.
 #
-#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, dirty, move, store, tier; none = all but the last two
+#     run.sh [--long] [MODEL...]       MODEL: slot, read, count, reap, span, wait, dirty, whole, move, store, tier; none = all but the last two
 #
 #   ok model NAME (CONFIGURATION): N states
 #   ok broken variant NAME -DBROKEN_X is caught
@@ -17,7 +17,7 @@ cc=${CC:-cc}
 jobs=${JOBS:-2}
 long=no
 [ "${1:-}" = --long ] && { long=yes; shift; }
-models="slot read count reap span wait dirty move" # store and tier take minutes: by their names, or by --long
+models="slot read count reap span wait dirty whole move" # store and tier take minutes: by their names, or by --long
 [ $long = yes ] && models="$models store tier"
 models=${*:-$models}
 
@@ -106,6 +106,9 @@ passes dirty safety   1800  -DWRITERS=1
 passes move  safety   1800  -DRECORDS=6 -DMOVERS=0
 passes move  safety   1800  -DRECORDS=6 -DMOVERS=0 -DHOLDS=0 -DOTHER
 passes move  safety   1800  -DRECORDS=6 -DW1=PUT -DW2=DEL -DHOLDS=0 -DGETS=0
+passes whole safety   1800  -DUSERS=2
+passes whole safety   1800  -DDEATHS=0
+passes whole safety   1800  -DUSERS=2 -DDEATHS=0 -DROUNDS=2 -DFAILURES=1
 passes store safety   1800  -DNO_READER -DTRANSACTIONS=3
 passes tier  safety   1800  -DTWO_KEYS
 passes tier  safety   1800  -DDEATHS=1
@@ -117,6 +120,16 @@ passes tier  safety   1800  -DSPILL_AFTER_PUBLISH
 passes tier  safety   1800  -DSTORE_BEFORE_SPILL
 passes tier  safety   1800  -DLIKE_OTHERS
 passes tier  progress 1800  -DLOOP -DW1=ADD -DW2=DEL
+fails  whole safety   -DBROKEN_NO_HEADER_FLUSH
+fails  whole safety   -DBROKEN_KNOWN_AT_ONCE
+fails  whole safety   -DBROKEN_NO_COUNT
+fails  whole safety   -DBROKEN_NO_LOOK
+fails  whole safety   -DBROKEN_LOOK_FIRST
+fails  whole safety   -DBROKEN_ADVANCE_FIRST
+fails  whole safety   -DBROKEN_WRITE_FIRST
+fails  whole safety   -DBROKEN_LIFE_LATE -DUSERS=2 -DDEATHS=0
+fails  whole safety   -DBROKEN_NO_FLUSH
+fails  whole safety   -DBROKEN_FAILED_FORGOTTEN -DUSERS=2 -DDEATHS=0 -DROUNDS=2 -DFAILURES=1
 fails  slot  safety   -DBROKEN_SCAN_BEFORE_RAISE
 fails  slot  safety   -DBROKEN_IGNORE_RIVALS
 fails  slot  safety   -DBROKEN_NO_OWN_WORD

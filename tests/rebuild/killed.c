@@ -146,8 +146,8 @@ static uint32_t files_left(void)
 
 /* -- What the survivor finds ------------------------------------------------------------------------------ */
 
-/* Keys 0, 1, 2, 3 were worked on; the others hold "before". */
-static void survive(struct shoal *map, uint32_t keys, uint64_t at)
+/* Keys 0, 1, 2, 3 were worked on; the others hold "before".  drafts: who died may have left a segment that he was making. */
+static void survive(struct shoal *map, uint32_t keys, bool drafts, uint64_t at)
 {
     struct shoal_report report = SHOAL_REPORT_INIT;
     struct shoal *other, *reader;
@@ -176,6 +176,7 @@ static void survive(struct shoal *map, uint32_t keys, uint64_t at)
     require(rc == SHOAL_END && met == there, "place %llu: a walk met %u of %u", (unsigned long long)at, met, there);
     shoal_iter_close(iter);
     done(shoal_reap(map, NULL), "reap");
+    require(drafts || files_left() == 0, "place %llu: %u files left of a move that is over", (unsigned long long)at, files_left());
     done(shoal_count(other, SHOAL_EXACT, &n, &exact), "count");
     require(n == there && exact, "place %llu: count %llu of %u", (unsigned long long)at, (unsigned long long)n, there);
     done(shoal_check(map, &report), "check");
@@ -239,7 +240,7 @@ static void scenario(const char *what, work_fn *work, bool moving, uint32_t ever
         if (moving)
             require(rebuild(map, CROWD * 2, stop_at_once) == 1, "a rebuild that ends: %s", shoal_error_text());
         bool died = dies(map, work, at);
-        survive(map, keys, at);
+        survive(map, keys, work == work_rebuild, at);
         shoal_close(map);
         done(shoal_unlink(path), "unlink");
         require(files_left() == 0, "files left behind unlink");
