@@ -38,6 +38,7 @@
 #define QUICK_POINTS_LEAST 40u
 #define QUICK_STEPS 1500000u /* instructions to step for either kind of points of a variant: a second or two */
 #define QUICK_VARIANTS 4u
+#define QUICK_VARIANTS_ABOVE 1u /* above a store recording one takes seconds; the seed says which */
 #define WATCHDOG_S 60u /* a run takes milliseconds; one that waits for the dead would take for ever */
 #define FAILURES_MAX 12u
 
@@ -256,7 +257,8 @@ static void run_scenario(void)
     if ((scene->flags & SCENE_CORPSE) && !build(0))
         return;
     const uint32_t n = stage->variants_n;
-    const uint32_t take = want.longer || want.literal || n < QUICK_VARIANTS ? n : QUICK_VARIANTS;
+    const uint32_t quick = scene->shape.store ? QUICK_VARIANTS_ABOVE : QUICK_VARIANTS;
+    const uint32_t take = want.longer || want.literal || n < quick ? n : quick;
     for (uint32_t i = 0; i < take && !enough(); i++)
         run_variant((uint32_t)(((uint64_t)i * n + want.seed % n) / take % n));
 }

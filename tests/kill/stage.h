@@ -18,7 +18,7 @@ struct shape {
 #define SHAPE_ROOMY { .capacity = 1000, .heap_bytes = 96 << 10, .threads = 8 }
 #define SHAPE_TIGHT { .capacity = 500, .heap_bytes = 32 << 10, .threads = 8 }
 #define SHAPE_ABOVE { .capacity = 500, .heap_bytes = 32 << 10, .threads = 8, .store = true }
-#define SHAPE_NARROW { .capacity = 8, .heap_bytes = 32 << 10, .threads = 8, .store = true }
+#define SHAPE_NARROW { .capacity = 2, .heap_bytes = 32 << 10, .threads = 8, .store = true }
 
 struct stage_key {
     char text[16];
