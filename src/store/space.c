@@ -511,7 +511,10 @@ static int end_find(struct space *space, uint64_t *ret_end)
         int rc = zone_map(space, zone_i);
         if (rc != SHOAL_OK)
             return rc;
+        static_assert(PAGE_FREE == 0 && ZONE_PAGES % PAGES_PER_WORD == 0, "a word of free pages is 0");
         uint32_t i = ZONE_PAGES;
+        while (i > 0 && space->zone[zone_i].map->use[i / PAGES_PER_WORD - 1] == 0) /* most of a small store's */
+            i -= PAGES_PER_WORD;
         while (i > 0 && map_get(space->zone[zone_i].map, i - 1) == PAGE_FREE)
             i--;
         *ret_end = zone_start(zone_i) + i;

@@ -33,7 +33,28 @@ static bool is_same_record(struct attachment *a, const struct copy *c, struct mu
            h_generation(ret->h) == c->generation;
 }
 
-/* T1, T2: what the slot means now, in the transaction.  c->w is what was copied, 0: nothing. */
+/* T2: what the slot means, in the transaction. */
+static int copy_found(struct tier *tier, const struct mutate_found *f)
+{
+    const struct segment *s = tier->segment;
+    int rc = mutate_verify(s, f);
+    if (rc != 0)
+        return rc;
+    const void *key = (const void *)(uintptr_t)(f->record.words + f->record.key_at);
+    if (slot_state(f->w) == SLOT_TOMB) {
+        rc = store_delete(tier->store, key, f->record.key_bytes);
+        return rc == SHOAL_MISSING ? 0 : rc;
+    }
+    uint64_t hash = read_hash(s, &f->record);
+    segment_set_spilled(s, hash_home(hash, s->geo.groups_n), hash);
+    struct store_record record = { .key = key, .key_bytes = f->record.key_bytes, .value = f->value,
+                                   .value_bytes = f->value_bytes, .type = f->type,
+                                   .mtime_ns = f->record.mtime_at ? (int64_t)payload_load(&f->record.words[f->record.mtime_at]) : 0 };
+    return store_put(tier->store, &record, NULL);
+}
+
+/* T1, T2.  c->w becomes what was copied, 0: nothing, so that nothing is marked: a store that could not read the page of one
+ * record may publish the others. */
 static int copy_one(struct tier *tier, struct attachment *a, struct copy *c)
 {
     const struct segment *s = tier->segment;
@@ -46,22 +67,10 @@ static int copy_one(struct tier *tier, struct attachment *a, struct copy *c)
     c->w = same ? f.w : 0;
     if (!same || copy_is_clean(&f))
         return 0;
-    int rc = mutate_verify(s, &f);
-    if (rc != 0) {
+    int rc = copy_found(tier, &f);
+    if (rc != 0)
         c->w = 0;
-        return rc;
-    }
-    const void *key = (const void *)(uintptr_t)(f.record.words + f.record.key_at);
-    if (slot_state(f.w) == SLOT_TOMB) {
-        rc = store_delete(tier->store, key, f.record.key_bytes);
-        return rc == SHOAL_MISSING ? 0 : rc;
-    }
-    uint64_t hash = read_hash(s, &f.record);
-    segment_set_spilled(s, hash_home(hash, s->geo.groups_n), hash);
-    struct store_record record = { .key = key, .key_bytes = f.record.key_bytes, .value = f.value,
-                                   .value_bytes = f.value_bytes, .type = f.type,
-                                   .mtime_ns = f.record.mtime_at ? (int64_t)payload_load(&f.record.words[f.record.mtime_at]) : 0 };
-    return store_put(tier->store, &record, NULL);
+    return rc;
 }
 
 /* Behind the publish.  The record may have been replaced meanwhile: then the mark is nobody's. */

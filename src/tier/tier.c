@@ -12,6 +12,8 @@
 #include "table/mutate.h"
 #include "tier/room.h"
 
+#define SETTLE_LOCK_MS 2000
+
 /* -- Open ------------------------------------------------------------------------------------------ */
 
 static int path_absolute(const char *directory, char *ret_path)
@@ -29,6 +31,15 @@ static int path_absolute(const char *directory, char *ret_path)
     return rc;
 }
 
+/* Who takes the lock first finds what a holder left who died before it was everybody's.  Were that to happen later, values
+ * would change that a new map has shown, and keys would come that it was made without.  Who cannot have the lock is told
+ * why when he binds. */
+static void settle_store(struct store *store)
+{
+    if (store_lock(store, SETTLE_LOCK_MS) == 0)
+        store_unlock(store);
+}
+
 int tier_prepare(const char *directory, struct tier_origin *ret_origin)
 {
     struct store *store;
@@ -39,6 +50,7 @@ int tier_prepare(const char *directory, struct tier_origin *ret_origin)
     if (rc != 0)
         return rc;
     memset(ret_origin, 0, sizeof *ret_origin);
+    settle_store(store);
     rc = store_stat(store, &stat);
     if (rc == 0)
         rc = path_absolute(directory, ret_origin->path);

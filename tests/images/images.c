@@ -5,6 +5,7 @@
  *
  *   images                              the quick one: all workloads of up to 3 steps, some long ones
  *   images --images N --seed S          about N images; other ones
+ *   images --random                     long workloads alone: other ones with each seed
  *   images --long                       a million images, all calls of all short workloads failed
  *   images --workload ID                all images and failed calls of this workload: "filled/small/commit",
  *                                       "bare/large", "random/17", "cut", "zones"
@@ -42,7 +43,7 @@
 
 struct asked {
     uint64_t seed, images, calls;
-    bool is_long, is_interrupt;
+    bool is_long, is_interrupt, is_random;
     const char *workload, *image, *append, *about;
     uint64_t call;
     enum record_how how;
@@ -188,12 +189,12 @@ static enum record_how how_named(const char *name)
 
 static void ask(struct asked *asked, int argc, char **argv)
 {
-    enum { SEED = 1, IMAGES, LONG, WORKLOAD, IMAGE, CALL, ERROR, INTERRUPT, APPEND, ABOUT };
+    enum { SEED = 1, IMAGES, LONG, WORKLOAD, IMAGE, CALL, ERROR, INTERRUPT, APPEND, ABOUT, RANDOM };
     static const struct option options[] = {
         { "seed", 1, NULL, SEED },   { "images", 1, NULL, IMAGES }, { "long", 0, NULL, LONG },
         { "image", 1, NULL, IMAGE }, { "call", 1, NULL, CALL },     { "workload", 1, NULL, WORKLOAD },
         { "error", 1, NULL, ERROR }, { "append", 1, NULL, APPEND }, { "interrupt", 0, NULL, INTERRUPT },
-        { "about", 1, NULL, ABOUT }, { NULL, 0, NULL, 0 },
+        { "about", 1, NULL, ABOUT },   { "random", 0, NULL, RANDOM }, { NULL, 0, NULL, 0 },
     };
     int c;
     while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -206,6 +207,9 @@ static void ask(struct asked *asked, int argc, char **argv)
             break;
         case LONG:
             asked->is_long = true;
+            break;
+        case RANDOM:
+            asked->is_random = true;
             break;
         case WORKLOAD:
             asked->workload = optarg;
@@ -268,7 +272,8 @@ static int run_all(const struct asked *asked)
     if (asked->workload != NULL) {
         one(asked);
     } else {
-        all_short(asked);
+        if (!asked->is_random)
+            all_short(asked);
         all_random(asked);
     }
     end();

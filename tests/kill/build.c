@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "kill/below.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 
@@ -40,6 +41,7 @@ static void usual_keys(struct stage *stage, const struct scenario *scenario, str
 
 struct corpse {
     const struct stage *stage;
+    const struct scenario *scenario;
     char name[64];
     /* So many attach below it, and are gone later: who attaches in the scene finds their indices unused first.
      * Otherwise the first survivor would take the dead one's, and heal it before the victim does anything. */
@@ -57,9 +59,15 @@ static void corpse_body(void *arg)
     struct answer answer;
     const int code = shoal_open(corpse->name, 0, &map);
     require(code == 0, "the corpse's open: %d %s", code, shoal_error_text());
-    act_do(&put, map, warm->text, warm->bytes, &answer);
+    if (!(corpse->scenario->flags & SCENE_SPILLS))
+        act_do(&put, map, warm->text, warm->bytes, &answer);
+    static struct run run; /* too large for a stack */
+    run.map = map;
     step_begin();
-    act_do(&stage->corpse_act, map, key->text, key->bytes, &answer);
+    if (corpse->scenario->corpse_operate)
+        corpse->scenario->corpse_operate(&run);
+    else
+        act_do(&stage->corpse_act, map, key->text, key->bytes, &answer);
     step_end();
     _exit(0);
 }
@@ -73,6 +81,8 @@ static void start_corpse(struct corpse *corpse, struct stepper *stepper)
     }
     const int fd = stage_open_file(corpse->name);
     step_start(stepper, fd, corpse_body, corpse);
+    if (corpse->stage->shape.store)
+        below_watch(corpse->name, stepper);
     close(fd);
 }
 
@@ -86,7 +96,7 @@ static void kill_corpse(struct corpse *corpse, struct stepper *stepper)
 /* Two survivors attach in the scene, and the victim before them, or in its operation: then where the corpse died. */
 static void leave_corpse(struct stage *stage, const struct scenario *scenario, const char *name)
 {
-    struct corpse corpse = { .stage = stage, .below = scenario->flags & SCENE_HEIR ? 1 : scenario->prepare ? 2 : 3 };
+    struct corpse corpse = { .stage = stage, .scenario = scenario, .below = scenario->flags & SCENE_HEIR ? 1 : scenario->prepare ? 2 : 3 };
     struct stepper stepper;
     struct trace trace;
     static uint32_t points[4000];

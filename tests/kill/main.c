@@ -5,11 +5,11 @@
  * survivors work, and let go on.
  *
  *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--kills] [--seed S] [--jobs J]
- *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--shorter N] [--done FILE [--seconds S]]
+ *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--shorter N] [--store | --plain] [--done FILE [--seconds S]]
  * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
  * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
  * seed.  --shorter: leave out variants of N instructions and more, where each point takes as long as many of the
- * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
+ * others.  --store: only maps above a store; --plain: only others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -38,6 +38,7 @@
 #define QUICK_POINTS_LEAST 40u
 #define QUICK_STEPS 1500000u /* instructions to step for either kind of points of a variant: a second or two */
 #define QUICK_VARIANTS 4u
+#define QUICK_VARIANTS_ABOVE 1u /* above a store recording one takes seconds; the seed says which */
 #define WATCHDOG_S 60u /* a run takes milliseconds; one that waits for the dead would take for ever */
 #define FAILURES_MAX 12u
 
@@ -54,7 +55,7 @@ static struct {
     uint64_t seed;
     uint32_t jobs, points;
     uint64_t shorter;
-    bool longer, literal, kills_only, verbose;
+    bool longer, literal, kills_only, verbose, store, plain;
     double seconds;
 } want = { .variant = -1, .kill_at = -1, .stop_at = -1 };
 
@@ -126,6 +127,7 @@ static void judge(uint32_t slot, int status)
 {
     const struct job *job = &job_of[slot];
     shm_unlink(job->run->name);
+    stage_remove_store(job->run->name);
     name_clean(job->run);
     total.calls += job->run->ops;
     total.kills += job->kind == RUN_KILL;
@@ -255,7 +257,8 @@ static void run_scenario(void)
     if ((scene->flags & SCENE_CORPSE) && !build(0))
         return;
     const uint32_t n = stage->variants_n;
-    const uint32_t take = want.longer || want.literal || n < QUICK_VARIANTS ? n : QUICK_VARIANTS;
+    const uint32_t quick = scene->shape.store ? QUICK_VARIANTS_ABOVE : QUICK_VARIANTS;
+    const uint32_t take = want.longer || want.literal || n < quick ? n : quick;
     for (uint32_t i = 0; i < take && !enough(); i++)
         run_variant((uint32_t)(((uint64_t)i * n + want.seed % n) / take % n));
 }
@@ -266,7 +269,8 @@ static void each_scenario(const struct scenario *list, uint32_t n, bool only_lis
 {
     for (uint32_t i = 0; i < n && !enough(); i++) {
         scene = &list[i];
-        if (want.only && strcmp(want.only, scene->name) != 0)
+        if ((want.only && strcmp(want.only, scene->name) != 0) || (want.store && !scene->shape.store) ||
+            (want.plain && scene->shape.store))
             continue;
         if (only_list)
             printf("%3u  %-28s attacks %s\n", (uint32_t)total.scenarios++ + 1, scene->name, scene->attacks);
@@ -281,7 +285,8 @@ static bool read_arguments(int argc, char **argv)
         { "list", 0, 0, 'l' },     { "scenario", 1, 0, 's' }, { "variant", 1, 0, 'v' }, { "long", 0, 0, 'L' },
         { "literal", 0, 0, 'e' },  { "seed", 1, 0, 'S' },     { "jobs", 1, 0, 'j' },    { "kill-at", 1, 0, 'k' },
         { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { "kills", 0, 0, 'K' },
-        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' }, { 0, 0, 0, 0 },
+        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' },
+        { "store", 0, 0, 'b' },    { "plain", 0, 0, 'P' },    { 0, 0, 0, 0 },
     };
     bool list = false;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -300,6 +305,8 @@ static bool read_arguments(int argc, char **argv)
         case 'K': want.kills_only = true; break;
         case 'd': done_open(optarg); break;
         case 'h': want.shorter = strtoull(optarg, NULL, 0); break;
+        case 'b': want.store = true; break;
+        case 'P': want.plain = true; break;
         case 'w': want.seconds = strtod(optarg, NULL); break;
         default: exit(2);
         }
@@ -325,6 +332,7 @@ int main(int argc, char **argv)
     }
     each_scenario(scenarios_of_keys, scenarios_of_keys_n, list);
     each_scenario(scenarios_of_maps, scenarios_of_maps_n, list);
+    each_scenario(scenarios_of_spills, scenarios_of_spills_n, list);
     if (list)
         return 0;
     printf("kill: %llu scenarios in %llu variants, %llu instructions recorded; killed at %llu of %llu %s, "

@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kill/scenario.h"
+#include "kill/below.h"
 #include "kill/survive.h"
 #include "lib/fail.h"
 #include "lib/random.h"
@@ -43,7 +43,9 @@ void victim_prepare(struct run *run)
         const int code = shoal_open(run->name, 0, &run->map);
         require(code == 0, "the victim's open: %d %s", code, shoal_error_text());
         victim_see(run);
-        if (!(run->scenario->flags & SCENE_FULL))
+        if (run->stage->shape.store)
+            below_warm(run->map);
+        if (!(run->scenario->flags & (SCENE_FULL | SCENE_SPILLS)))
             victim_warm(run);
     }
 }
@@ -91,6 +93,8 @@ static void judge_acks(struct run *run, bool returned)
 {
     const bool batch = (run->scenario->flags & SCENE_BATCH) != 0;
     const uint32_t n = run->acked;
+    for (uint32_t i = 0; run->scenario->flags & SCENE_SPILLS && i < n; i++)
+        require(run->answers[i].code != SHOAL_EFULL, "G: nobody else held the store, and the victim found no room");
     if (!batch && run->scenario->acts_n > 0)
         require(pending_returned(&run->tracks[0], run->answers, n), "A: the victim's %s answered %d tag %llx bytes %llu; %s",
                 act_name(run->acts[n ? n - 1 : 0].kind), run->answers[n ? n - 1 : 0].code,
@@ -99,6 +103,21 @@ static void judge_acks(struct run *run, bool returned)
     for (uint32_t i = 0; batch && returned && i < run->scenario->acts_n; i++)
         require(pending_returned(&run->tracks[i], &run->answers[i], 1), "A: the victim's %s of key %u answered %d; %s",
                 act_name(run->acts[i].kind), i, run->answers[i].code, pending_text(&run->tracks[i]));
+}
+
+/* Nothing was leaked. */
+static void judge_ledger(struct run *run)
+{
+    const struct stage *stage = run->stage;
+    if (!stage->shape.store) {
+        survive_ledger(run);
+        return;
+    }
+    shoal_close(run->a);
+    run->a = NULL;
+    const uint64_t n = below_fill(&stage->shape, run->name);
+    require(n == stage->fresh_fill, "C, H: %llu records fit, %llu into a fresh map; %s", (unsigned long long)n,
+            (unsigned long long)stage->fresh_fill, shoal_error_text());
 }
 
 /* -- Kinds of runs -------------------------------------------------------------------------------------- */
@@ -124,18 +143,22 @@ static bool run_kill(struct run *run, struct stepper *stepper)
     survive_forked_tour(run);
     survive_settle(run);
     shoal_close(run->b);
-    survive_ledger(run);
+    judge_ledger(run);
     return there;
 }
 
 static bool run_stop(struct run *run, struct stepper *stepper)
 {
     const bool there = go_to_point(run, stepper);
+    if (run->stage->shape.store)
+        below_look(run, stepper->pid);
     if (run->scenario->stopped)
         run->scenario->stopped(run);
     survive_random(run, run->ops_wanted);
     if (run->scenario->stopped)
         run->scenario->stopped(run);
+    if (run->stage->shape.store)
+        below_forget(run);
     require(step_finish(stepper), "the victim went on and ended by signal %d at %s", stepper->signal,
             step_symbol(stepper->rip));
     judge_acks(run, true);
@@ -148,7 +171,7 @@ static bool run_stop(struct run *run, struct stepper *stepper)
     require(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the victim's end: status 0x%x", status);
     survive_settle(run);
     shoal_close(run->b);
-    survive_ledger(run);
+    judge_ledger(run);
     return there;
 }
 
@@ -168,7 +191,7 @@ static bool run_record(struct run *run, struct stepper *stepper, struct trace *r
     step_release(stepper);
     survive_settle(run);
     shoal_close(run->b);
-    survive_ledger(run);
+    judge_ledger(run);
     return true;
 }
 
@@ -195,13 +218,15 @@ bool run_scene(struct run *run, struct trace *record)
     if (run->scenario->before)
         run->scenario->before(run);
     step_start(&stepper, fd, victim_body, run);
+    if (run->stage->shape.store)
+        below_watch(run->name, &stepper);
     if (!run->a)
         open_survivor(run, &run->a);
     open_survivor(run, &run->b);
-    if (!(run->scenario->flags & (SCENE_FULL | SCENE_NO_LIFE)))
+    if (!(run->scenario->flags & (SCENE_FULL | SCENE_NO_LIFE | SCENE_SPILLS)))
         live_a_little(run);
     see_corpse(run);
-    memcpy(stepper.shadow, stepper.bytes, stepper.bytes_n);
+    step_forgive(&stepper);
     bool there;
     if (run->kind == RUN_RECORD)
         there = run_record(run, &stepper, record);

@@ -22,7 +22,8 @@ enum scenario_flags {
     SCENE_CORPSE = 1u << 5,  /* a process was killed before: one variant for each of its crash states */
     SCENE_HEIR = 1u << 8,    /* its index is the first survivor's, who settles it before the victim begins */
     SCENE_READER = 1u << 6,  /* the victim writes nothing: only stops are of interest */
-    SCENE_CLOSES = 1u << 7   /* the victim closes the map after the operation */
+    SCENE_CLOSES = 1u << 7,  /* the victim closes the map after the operation */
+    SCENE_SPILLS = 1u << 9   /* there is no room but what leaves for the store; nobody warms up */
 };
 
 struct scenario {
@@ -35,6 +36,7 @@ struct scenario {
     uint32_t acts_n;
     struct act corpse_act;
     uint32_t corpse_key;
+    void (*corpse_operate)(struct run *run);                     /* instead of corpse_act */
     enum act_kind favour;                                        /* what survivors do most */
     void (*setup)(struct stage *stage, struct shoal *map, int fd); /* beyond the usual keys */
     void (*prepare)(struct run *run);                            /* victim, before the mark; default: open, warm up */
@@ -46,8 +48,8 @@ struct scenario {
     void (*killed)(struct run *run);                             /* survivor, right after a kill */
 };
 
-extern const struct scenario scenarios_of_keys[], scenarios_of_maps[];
-extern const uint32_t scenarios_of_keys_n, scenarios_of_maps_n;
+extern const struct scenario scenarios_of_keys[], scenarios_of_maps[], scenarios_of_spills[];
+extern const uint32_t scenarios_of_keys_n, scenarios_of_maps_n, scenarios_of_spills_n;
 
 enum run_kind { RUN_RECORD, RUN_KILL, RUN_STOP };
 
@@ -78,6 +80,8 @@ struct run {
     pid_t helper;
     int32_t helper_code;
     bool frozen, corpse_frozen;
+    bool held;    /* who is stopped has the store's lock */
+    pid_t holder; /* and has said so */
     uint64_t ops, reaps;
     struct pending tracks[STAGE_KEYS];
 };

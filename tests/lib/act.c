@@ -128,7 +128,9 @@ static bool apply_otherwise(const struct act *act, enum act_way way, const struc
         give(answer, SHOAL_CHANGED, 0, 0);
         return true;
     }
-    if (way == ACT_FULL && stores) {
+    const bool removes = act->kind == ACT_DELETE || act->kind == ACT_DELETE_SEEN || act->kind == ACT_TAKE ||
+                         act->kind == ACT_UPDATE_REMOVE;
+    if ((way == ACT_FULL && stores) || (way == ACT_FULL_TOMB && removes && cell->present)) {
         give(answer, SHOAL_EFULL, 0, 0);
         return true;
     }

@@ -58,7 +58,12 @@ struct answer {
 };
 
 /* Ways in which a call may answer that differ from the plain one. */
-enum act_way { ACT_PLAINLY = 0, ACT_FULL /* SHOAL_EFULL, nothing changed */, ACT_MOVED /* the version changed by itself */ };
+enum act_way {
+    ACT_PLAINLY = 0,
+    ACT_FULL,      /* a record finds no room: SHOAL_EFULL, nothing changed */
+    ACT_FULL_TOMB, /* nor does the mark that a key below is deleted */
+    ACT_MOVED      /* the version changed by itself */
+};
 
 /* The call on the model.  false = the act cannot go this way. */
 bool act_apply(const struct act *act, enum act_way way, struct cell *cell, struct answer *ret_answer);

@@ -25,7 +25,7 @@ void ledger_empty(struct shoal *map)
     require(code == SHOAL_END, "iter_next: %d %s", code, shoal_error_text());
     shoal_iter_close(iter);
     uint64_t n = 1;
-    code = shoal_count(map, 0, &n, NULL);
+    code = shoal_count(map, SHOAL_EXACT, &n, NULL);
     require(code == 0 && n == 0, "all keys were deleted, count says %llu (%d)", (unsigned long long)n, code);
 }
 

@@ -61,13 +61,18 @@ void pending_add_act(struct pending *pending, enum pending_actor actor, const st
     pending->acts[actor][pending->acts_n[actor]++] = *act;
 }
 
+static bool may_go(const struct pending *pending, enum act_way way)
+{
+    return way == ACT_FULL ? pending->may_be_full : way != ACT_FULL_TOMB || pending->may_be_full_below;
+}
+
 static void advance(struct pending *pending, uint32_t from, enum pending_actor actor)
 {
     const uint32_t done = pending->possible[from].done[actor];
     if (pending->over[actor] || done >= pending->acts_n[actor])
         return;
     for (int way = ACT_PLAINLY; way <= ACT_MOVED; way++) {
-        if (way == ACT_FULL && !pending->may_be_full)
+        if (!may_go(pending, (enum act_way)way))
             continue;
         struct possible next = pending->possible[from];
         struct answer answer;
@@ -115,7 +120,7 @@ bool pending_observe(struct pending *pending, const struct act *act, const struc
         for (int way = ACT_PLAINLY; way <= ACT_MOVED; way++) {
             struct possible next = pending->possible[i];
             struct answer would;
-            if (way == ACT_FULL && !pending->may_be_full)
+            if (!may_go(pending, (enum act_way)way))
                 continue;
             if (!act_apply(act, (enum act_way)way, &next.cell, &would) || !act_same_answer(&would, answer))
                 continue;

@@ -27,6 +27,7 @@ struct pending {
     uint32_t acts_n[ACTORS];
     bool over[ACTORS]; /* nothing more can take effect */
     bool may_be_full;  /* SHOAL_EFULL is an answer to reckon with */
+    bool may_be_full_below; /* also where a key that lies in the store alone is to be deleted */
     uint32_t n;
     struct possible possible[PENDING_POSSIBLE];
 };

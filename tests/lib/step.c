@@ -71,13 +71,20 @@ static bool await_stop(struct stepper *s)
     return false;
 }
 
-/* rw-s lines of /proc/PID/maps that name the watched file */
-static void find_mapping(struct stepper *s)
+static void find_watched(struct watched *w, unsigned long from, dev_t dev, unsigned long inode)
+{
+    if (inode == w->ino && dev == w->dev && w->at == 0)
+        w->at = from;
+}
+
+/* Lines of /proc/PID/maps that can be read and name a watched file. */
+static void find_mappings(struct stepper *s)
 {
     char path[64], line[512];
     snprintf(path, sizeof path, "/proc/%d/maps", (int)s->pid);
     FILE *maps = fopen(path, "re");
-    s->at = 0;
+    for (uint32_t i = 0; i < s->watched_n; i++)
+        s->watched[i].at = 0;
     if (!maps)
         return;
     while (fgets(line, sizeof line, maps)) {
@@ -86,24 +93,40 @@ static void find_mapping(struct stepper *s)
         char permissions[8];
         const int n = sscanf(line, "%lx-%lx %7s %lx %x:%x %lu", &from, &to, permissions, &offset, &major_n, &minor_n,
                              &inode);
-        if (n == 7 && inode == s->ino && makedev(major_n, minor_n) == s->dev && permissions[0] == 'r' && s->at == 0)
-            s->at = from;
+        for (uint32_t i = 0; n == 7 && permissions[0] == 'r' && i < s->watched_n; i++)
+            find_watched(&s->watched[i], from, makedev(major_n, minor_n), inode);
     }
     fclose(maps);
 }
 
-static void watch(struct stepper *s, int fd)
+void step_watch(struct stepper *s, int fd)
 {
     struct stat st;
+    require(s->watched_n < WATCHED_MOST, "too many files to watch");
+    struct watched *w = &s->watched[s->watched_n++];
     require(fstat(fd, &st) == 0, "fstat: %s", strerror(errno));
-    s->bytes_n = (size_t)st.st_size;
-    s->dev = st.st_dev;
-    s->ino = st.st_ino;
-    void *at = mmap(NULL, s->bytes_n, PROT_READ, MAP_SHARED, fd, 0);
+    *w = (struct watched){ .bytes_n = (size_t)st.st_size, .dev = st.st_dev, .ino = st.st_ino };
+    void *at = mmap(NULL, w->bytes_n, PROT_READ, MAP_SHARED, fd, 0);
     require(at != MAP_FAILED, "mmap: %s", strerror(errno));
-    s->bytes = at;
-    s->shadow = malloc(s->bytes_n);
-    require(s->shadow, "no memory");
+    w->bytes = at;
+    w->shadow = malloc(w->bytes_n);
+    require(w->shadow, "no memory");
+    memcpy(w->shadow, w->bytes, w->bytes_n);
+    find_mappings(s);
+}
+
+static bool has_changed(struct watched *w)
+{
+    if (memcmp(w->shadow, w->bytes, w->bytes_n) == 0)
+        return false;
+    memcpy(w->shadow, w->bytes, w->bytes_n);
+    return true;
+}
+
+void step_forgive(struct stepper *s)
+{
+    for (uint32_t i = 0; i < s->watched_n; i++)
+        (void)has_changed(&s->watched[i]);
 }
 
 void step_start(struct stepper *s, int fd, void (*body)(void *), void *arg)
@@ -119,17 +142,13 @@ void step_start(struct stepper *s, int fd, void (*body)(void *), void *arg)
         body(arg);
         _exit(0);
     }
-    if (fd >= 0)
-        watch(s, fd);
     require(await_stop(s) && *phase == PHASE_WITHIN, "the victim did not come to its mark (signal %d at %s)", s->signal,
             step_symbol(s->rip));
     require(ptrace(PTRACE_SETOPTIONS, s->pid, NULL, PTRACE_O_EXITKILL) == 0, "PTRACE_SETOPTIONS: %s", strerror(errno));
     struct user_regs_struct regs;
     read_registers(s, &regs);
-    if (s->bytes) {
-        find_mapping(s);
-        memcpy(s->shadow, s->bytes, s->bytes_n);
-    }
+    if (fd >= 0)
+        step_watch(s, fd);
 }
 
 /* -- One instruction ----------------------------------------------------------------------------------- */
@@ -162,8 +181,9 @@ static uint32_t foresee(const struct stepper *s, const struct instruction *instr
         what |= STEP_FENCE;
     if (instruction->what & INSN_STRING)
         what |= STEP_STRING;
-    if (s->at && decode_touches(instruction, regs, s->at, s->bytes_n))
-        what |= STEP_TOUCHED | (instruction->what & INSN_STORES ? STEP_STORED : 0);
+    for (uint32_t i = 0; i < s->watched_n; i++)
+        if (s->watched[i].at && decode_touches(instruction, regs, s->watched[i].at, s->watched[i].bytes_n))
+            what |= STEP_TOUCHED | (instruction->what & INSN_STORES ? STEP_STORED : 0);
     return what;
 }
 
@@ -183,12 +203,11 @@ bool step_one(struct stepper *s, struct step_place *ret_place)
     if (!await_stop(s))
         return false;
     read_registers(s, &regs);
-    if ((what & STEP_SYSCALL) && s->bytes && maps_something(call))
-        find_mapping(s);
-    if (s->bytes && memcmp(s->shadow, s->bytes, s->bytes_n) != 0) {
-        memcpy(s->shadow, s->bytes, s->bytes_n);
-        what |= STEP_CHANGED;
-    }
+    if ((what & STEP_SYSCALL) && s->watched_n && maps_something(call))
+        find_mappings(s);
+    for (uint32_t i = 0; i < s->watched_n; i++)
+        if (has_changed(&s->watched[i]))
+            what |= STEP_CHANGED;
     ret_place->rip = s->rip;
     ret_place->what = what;
     s->ended = *phase == PHASE_AFTER;
@@ -328,11 +347,11 @@ bool step_to(struct stepper *s, const struct trace *trace, uint64_t n)
 
 static void forget_view(struct stepper *s)
 {
-    if (s->bytes)
-        munmap((void *)(uintptr_t)s->bytes, s->bytes_n);
-    free(s->shadow);
-    s->bytes = NULL;
-    s->shadow = NULL;
+    for (uint32_t i = 0; i < s->watched_n; i++) {
+        munmap((void *)(uintptr_t)s->watched[i].bytes, s->watched[i].bytes_n);
+        free(s->watched[i].shadow);
+    }
+    s->watched_n = 0;
 }
 
 void step_kill(struct stepper *s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A process that runs one instruction at a time (ptrace), watched for what it does to a segment.
+ * A process that runs one instruction at a time (ptrace), watched for what it does to shared memory: a segment, and
+ * the page of a store's lock file.
  *
  * The victim is forked from the caller and runs body(arg), which marks the part that is stepped by
  * step_begin() and step_end().  The caller maps the segment's file too and compares.  Two kinds of
@@ -44,21 +45,32 @@ struct trace {
 void trace_begin(struct trace *trace, uint64_t room);
 void trace_end(struct trace *trace);
 
-struct stepper {
-    pid_t pid;
-    bool ended;           /* step_end was reached */
-    int signal;           /* the victim died of it, or exited by itself (-1) */
-    uint64_t rip;
-    const uint8_t *bytes; /* this process's view of the segment; NULL = not watched */
+/* A file that the victim maps, or will. */
+struct watched {
+    const uint8_t *bytes; /* this process's view of it */
     uint8_t *shadow;
     size_t bytes_n;
     dev_t dev;
     ino_t ino;
     uint64_t at;          /* where the victim has it mapped, 0 = nowhere */
 };
+#define WATCHED_MOST 2u
+
+struct stepper {
+    pid_t pid;
+    bool ended;           /* step_end was reached */
+    int signal;           /* the victim died of it, or exited by itself (-1) */
+    uint64_t rip;
+    struct watched watched[WATCHED_MOST];
+    uint32_t watched_n;
+};
 
 /* Fork the victim and run it to step_begin.  fd: the segment's file, -1 = watch system calls only. */
 void step_start(struct stepper *stepper, int fd, void (*body)(void *), void *arg);
+/* Watch another file too. */
+void step_watch(struct stepper *stepper, int fd);
+/* What others have changed meanwhile is not the victim's doing. */
+void step_forgive(struct stepper *stepper);
 /* In the victim. */
 void step_begin(void);
 void step_end(void);

@@ -28,6 +28,7 @@ COUNTS = {  # what is added up, by suite: (text, pattern)
     "lincheck": [("histories", r"^(\d+) histories"), ("checked operations", r"(\d+) operations")],
     "schedules": [("executions", r"(\d+) executions"), ("whole spaces", r"(\d+) whole spaces")],
     "fuzz": [("executions", r"^(\d+) executions"), ("seconds of a processor", r"(\d+) s of a processor")],
+    "images": [("images", r"^(\d+) images"), ("failed calls", r"(\d+) failed calls")],
     "get_pure": [("readers killed", r"(\d+) readers")],
     "pidns": [("kills", r"^(\d+) kills")],
 }
