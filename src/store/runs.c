@@ -23,8 +23,6 @@ static uint64_t pages_of(uint64_t bytes) { return bytes / PAGE_BYTES + (bytes % 
 
 /* -- Lists of runs ------------------------------------------------------------------------------- */
 
-typedef int run_fn(void *arg, const struct page_run *run, uint64_t at); /* at: in the value */
-
 /* The next list of a value; how many runs it must have. */
 static int list_read(const struct pager *pager, const struct bucket_large *large, uint64_t page, uint64_t before,
                      struct page_runs *ret_list)
@@ -212,6 +210,15 @@ int runs_read_key(const struct pager *pager, const struct bucket_large *large, u
 }
 
 /* -- Pages --------------------------------------------------------------------------------------- */
+
+int runs_walk(const struct pager *pager, const struct bucket_large *large, bool with_key, run_fn *each_run,
+              runs_fn *each_list, void *arg)
+{
+    if (with_key && (large->key.page > PAGE_NUMBER_MAX || large->key.bytes > STORE_KEY_MAX))
+        return page_bad(pager, large->key.page, "a key of %" PRIu64 " bytes", large->key.bytes);
+    int rc = with_key ? each_run(arg, &large->key, 0) : SHOAL_OK;
+    return rc == SHOAL_OK ? value_each(pager, large, each_run, each_list, arg) : rc;
+}
 
 struct visiting {
     runs_fn *fn;

@@ -19,8 +19,13 @@ int runs_read_value(const struct pager *pager, const struct bucket_large *large,
 int runs_check_value(const struct pager *pager, const struct bucket_large *large); /* its sums alone */
 int runs_read_key(const struct pager *pager, const struct bucket_large *large, uint32_t key_bytes, void *ret_key);
 
-/* Each stretch of pages that the record lies in, its lists too. */
+/* Each run and each page of a list, seen to be what it is; `at`: in the value.  That of the key comes first. */
 typedef int runs_fn(void *arg, uint64_t page, uint64_t pages_n);
+typedef int run_fn(void *arg, const struct page_run *run, uint64_t at);
+int runs_walk(const struct pager *pager, const struct bucket_large *large, bool with_key, run_fn *each_run,
+              runs_fn *each_list, void *arg);
+
+/* Each stretch of pages that the record lies in, its lists too. */
 int runs_each(const struct pager *pager, const struct bucket_large *large, bool with_key, runs_fn *fn, void *arg);
 
 #endif

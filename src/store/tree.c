@@ -186,7 +186,7 @@ static int way_find(struct tree *tree, uint64_t hash, struct way *ret_way)
 /* What a changed node or bucket was before stays until nobody needs it. */
 static int page_leave(struct tree *tree, struct page_ref ref)
 {
-    return ref.page == 0 ? SHOAL_OK : space_free(tree->space, ref.page, 1, ref.txn == tree->txn ? SPACE_OWN : SPACE_HEADED);
+    return ref.page == 0 ? SHOAL_OK : space_free_page(tree->space, ref);
 }
 
 static int node_change(struct tree *tree, struct tree_node *node)
