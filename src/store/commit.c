@@ -302,10 +302,10 @@ static int publish(struct store *store, bool durable)
 
 /* Pages behind the last one in use go back to the file system.  No durable root leads there any more; a reader of an
  * older one reads again. */
-static void cut(struct store *store)
+void txn_cut(struct store *store, uint64_t pages)
 {
     uint64_t bytes, wanted = store->meta.pages_end * PAGE_BYTES;
-    if (file_size(store->file, &bytes) == 0 && bytes > wanted + CUT_PAGES * PAGE_BYTES)
+    if (file_size(store->file, &bytes) == 0 && bytes > wanted + pages * PAGE_BYTES)
         (void)file_resize(store->file, wanted); /* where it fails, nothing is lost but room */
 }
 
@@ -317,7 +317,7 @@ int store_commit(struct store *store)
     if (rc == SHOAL_OK)
         rc = txn_broken(store, publish(store, true));
     if (rc == SHOAL_OK)
-        cut(store);
+        txn_cut(store, CUT_PAGES);
     return rc;
 }
 

@@ -84,6 +84,8 @@ int names_flush(struct store *store, bool *ret_lost);
 
 /* Begins one, unless it has.  The lock is held. */
 int txn_begin(struct store *store);
+/* The file ends behind the last page in use, where that saves more than so many. */
+void txn_cut(struct store *store, uint64_t pages);
 /* Keeps the failure: nothing but store_abort helps now. */
 int txn_broken(struct store *store, int rc);
 

@@ -11,6 +11,12 @@
 int runs_write(struct space *space, const void *key, uint32_t key_bytes, bool with_key, const void *value,
                uint64_t value_bytes, struct bucket_large *ret_large);
 
+#define RUN_LEAST 16u /* pages; a value in shorter ones costs a call for each */
+
+/* The same record in other runs, of `least` pages or more (1..RUN_LEAST); the old ones are given back. */
+int runs_move(struct space *space, const struct bucket_large *large, uint32_t key_bytes, bool with_key, uint64_t least,
+              struct bucket_large *ret_large);
+
 /* Gives back what runs_write took. */
 int runs_free(struct space *space, const struct bucket_large *large, bool with_key);
 

@@ -436,6 +436,44 @@ int space_claim(struct space *space, uint64_t page, uint64_t pages_n)
     return SHOAL_OK;
 }
 
+int space_release(struct space *space)
+{
+    int rc = SHOAL_OK;
+    for (uint64_t i = 0; i < space->zones_n && rc == SHOAL_OK; i++) {
+        const struct zone_entry *entry = &space->zone[i].entry;
+        if (entry->held_n > 0 && entry->txn <= space->release_txn)
+            rc = zone_change(space, i);
+    }
+    return rc;
+}
+
+static bool is_used(const struct page_zone *map, uint32_t i)
+{
+    enum page_use use = map_get(map, i);
+    return use == PAGE_USED || use == PAGE_NEW;
+}
+
+int space_limit(struct space *space, uint64_t *ret_page)
+{
+    uint64_t used = 0, room = 0;
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        int rc = zone_map(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        for (uint32_t i = zone_own(zone_i); i < ZONE_PAGES; i++)
+            used += is_used(space->zone[zone_i].map, i);
+    }
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        const struct page_zone *map = space->zone[zone_i].map;
+        for (uint32_t i = zone_own(zone_i); i < ZONE_PAGES && used > room; i++) {
+            *ret_page = zone_start(zone_i) + i + 1;
+            used -= is_used(map, i);
+            room += map_get(map, i) == PAGE_FREE;
+        }
+    }
+    return SHOAL_OK;
+}
+
 uint64_t space_held(const struct space *space)
 {
     uint64_t n = 0;

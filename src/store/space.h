@@ -82,6 +82,11 @@ int space_claim(struct space *space, uint64_t page, uint64_t pages_n);
  * meta.  Nothing may be taken or freed between this and space_begin. */
 int space_write(struct space *space, struct page_meta *io_meta);
 
+/* In a transaction: what may be free again is, in all zones; without this a zone's map waits until something in it changes. */
+int space_release(struct space *space);
+/* Below this page there would be room for everything that lies behind it. */
+int space_limit(struct space *space, uint64_t *ret_page);
+
 /* Pages that nobody may take before a transaction is durable. */
 uint64_t space_held(const struct space *space);
 

@@ -125,6 +125,14 @@ int store_backup(struct store *store, const char *directory, shoal_progress_fn *
  * SHOAL_ESTORE: it is no backup, or there is a store already. */
 int store_restore(const char *backup, const char *directory, shoal_progress_fn *progress, void *arg);
 
+/* -- Compacting ------------------------------------------------------------------------------------ */
+
+/* What lies at the file's end moves to where there is room, buckets that fit into one become one, and the file is cut; in
+ * transactions between which others have the lock, of 1024 pages or one large value.  Who dies in the middle leaves
+ * nothing to be repaired.  Afterwards everything published is durable.  Progress is in pages of the present pass.
+ * SHOAL_EFULL: roots are pinned, so nothing can be given back; or as store_lock; or the disk is. */
+int store_compact(struct store *store, shoal_progress_fn *progress, void *arg);
+
 /* -- Looking after it ------------------------------------------------------------------------------ */
 
 struct store_stat {
