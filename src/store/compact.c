@@ -142,6 +142,26 @@ static int pack_bucket(struct packing *p)
     return rc;
 }
 
+int store_hashes(struct store *store, uint64_t hash, store_hash_fn *each, void *arg, uint64_t *ret_next)
+{
+    const struct bucket *bucket;
+    struct tree_place place;
+    int rc = tree_place(&store->tree, hash, &place);
+    if (rc == SHOAL_OK)
+        rc = tree_look(&store->tree, hash, &bucket);
+    for (uint32_t i = 0; rc == SHOAL_OK && bucket != NULL && i < bucket->head.used_n; i++) {
+        struct bucket_item item;
+        if (!bucket_item(bucket, i, &item))
+            return page_bad(&store->pager, bucket->head.page, "record %u is not what its checksum says", i);
+        each(arg, tree_item_hash(store->seed, &item));
+    }
+    if (rc == SHOAL_OK)
+        *ret_next = place.next;
+    return rc;
+}
+
+void store_give_way(struct store *store) { board_give_way(&store->board); }
+
 /* -- Transactions -------------------------------------------------------------------------------- */
 
 static int refuse_pinned(const struct store *store)

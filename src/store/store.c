@@ -210,6 +210,8 @@ bool store_lead(struct store *store, int *io_file) { return board_lead(&store->b
 
 /* -- Stat ---------------------------------------------------------------------------------------- */
 
+const char *store_name(const struct store *store) { return store->name; }
+
 int store_stat(struct store *store, struct store_stat *ret_stat)
 {
     struct page_meta meta;

@@ -32,6 +32,7 @@
 
 #define STORE_VALUE_MAX ((uint64_t)1 << 40)
 #define STORE_KEY_MAX 65535u
+#define STORE_PAGE_BYTES 4096u
 
 struct store;
 
@@ -133,6 +134,13 @@ int store_restore(const char *backup, const char *directory, shoal_progress_fn *
  * SHOAL_EFULL: roots are pinned, so nothing can be given back; or as store_lock; or the disk is. */
 int store_compact(struct store *store, shoal_progress_fn *progress, void *arg);
 
+/* By the holder of the lock: the hashes of all records in the bucket that covers this one, in no order, and the first hash
+ * behind it; 0: there is none. */
+typedef void store_hash_fn(void *arg, uint64_t hash);
+int store_hashes(struct store *store, uint64_t hash, store_hash_fn *each, void *arg, uint64_t *ret_next);
+/* Between two holds of the lock: whoever waits for it comes first. */
+void store_give_way(struct store *store);
+
 /* -- Looking after it ------------------------------------------------------------------------------ */
 
 struct store_stat {
@@ -146,6 +154,7 @@ struct store_stat {
     uint8_t boot[16]; /* of the life of the machine in which this process opened it */
     uint64_t seed;    /* of its hashes */
 };
+const char *store_name(const struct store *store); /* of its file of pages */
 int store_stat(struct store *store, struct store_stat *ret_stat);
 
 struct store_fault {
@@ -153,8 +162,8 @@ struct store_fault {
     char text[160];
 };
 typedef void store_fault_fn(void *arg, const struct store_fault *fault);
-/* Every page that the present root leads to, every record, every count; `each` is told of every fault.  Takes the lock
- * where the store can be written to.  SHOAL_ECORRUPT: there were some. */
+/* Every page that the present root leads to, every record, every count; `each` is told of the first faults.  Takes the lock
+ * where the store can be written to.  SHOAL_ECORRUPT: there were some; SHOAL_CHANGED: read-only, and others wrote. */
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n);
 
 #endif

@@ -59,3 +59,9 @@ int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *
     (void)store, (void)each, (void)arg, (void)ret_faults_n;
     abort();
 }
+
+const char *store_name(const struct store *store)
+{
+    (void)store;
+    abort();
+}
