@@ -428,8 +428,9 @@ struct shoal_report {
 };
 #define SHOAL_REPORT_INIT { .size = sizeof(struct shoal_report) }
 
-/* Every invariant, while others write.  0 = none broken; SHOAL_ECORRUPT = see
- * ret_report, which is filled in both cases. */
+/* Every invariant, while others write; above a store all of that too, whose writers wait
+ * meanwhile.  0 = none broken; SHOAL_ECORRUPT = see ret_report, which is filled in both
+ * cases.  SHOAL_CHANGED: a read-only map, whose store others wrote to all the time. */
 SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
 
 struct shoal_reaped {
@@ -535,6 +536,54 @@ typedef int shoal_salvage_fn(const struct shoal_item *item, enum shoal_trust tru
  * SHOAL_EVERSION, SHOAL_EOS. */
 SHOAL_API int shoal_salvage(const char *name, unsigned flags, shoal_salvage_fn *each, void *arg,
                             struct shoal_salvaged *ret_salvaged);
+/* -- Looking after the store ------------------------------------------------------------ */
+
+/* Make the store's file smaller while others read and write: sync, then move what lies at
+ * its end to where there is room, join sparse buckets, and cut it.  Gets of absent keys, which
+ * ask the store while any key with their bits is or was in it, do no longer.  Others get the store
+ * between steps of at most 1024 pages or one value.  Who dies in it leaves nothing to repair.
+ * progress (may be NULL) counts homes, then pages, stage by stage.
+ * As shoal_sync; SHOAL_EFULL: a backup is being made, or another process holds the store, or the
+ * disk is full; what progress answered.  Nothing is lost in any case. */
+SHOAL_API int shoal_compact(struct shoal *map, shoal_progress_fn *progress, void *arg);
+
+/* Copy the map, as it is in its store, to a directory (made where it is missing, but not its parents), while
+ * others read and write.  What took effect before the call is in it, in full; what others write
+ * meanwhile is or is not, key by key, never torn.  Into an older backup of this store only
+ * pages that differ are written; one that was interrupted is gone on with.  Until all of it is on
+ * disk, and was read again, it is no backup and cannot be opened.  The store grows meanwhile by
+ * what is rewritten.  progress (may be NULL) counts pages.
+ * As shoal_sync; SHOAL_ESTORE: the directory holds a store, or another store's backup, or another backup
+ * is being made there, or it cannot be written; SHOAL_EFULL: its disk is full, or 8 backups are being made;
+ * SHOAL_ECORRUPT: a page of the store, which the text names, is damaged; what progress answered. */
+SHOAL_API int shoal_backup(struct shoal *map, const char *directory, shoal_progress_fn *progress, void *arg);
+
+/* Make a new store out of a backup, which is read and verified, as is the new store; for options.store of
+ * shoal_create.  Nothing is there until it is whole; where the call was interrupted it can be repeated.
+ * A map that was made above the older store does not take the new one for it.
+ * SHOAL_ESTORE: it is no backup, or there is a store already; SHOAL_ECORRUPT: the backup is damaged; SHOAL_EFULL;
+ * what progress answered. */
+SHOAL_API int shoal_restore(const char *backup, const char *directory, shoal_progress_fn *progress, void *arg);
+
+struct shoal_store_stat {
+    size_t size; /* sizeof(struct shoal_store_stat) */
+    uint64_t records, payload_bytes; /* keys and values */
+    uint64_t file_bytes, page_bytes;
+    uint64_t pages;      /* up to the last one in use; of these: */
+    uint64_t free_pages;
+    uint64_t held_pages; /* free when another transaction is durable and no backup needs them */
+    uint64_t transaction, durable_transaction; /* the present one, and the last one that is on disk */
+    uint32_t levels; /* nodes on the way to a record's page */
+    uint32_t pins;   /* backups that are being made of it */
+    uint32_t backup; /* 1: it is a backup */
+    uint32_t reserved;
+    uint8_t id[16];  /* by chance; a restored store has the first half of the older one's */
+};
+#define SHOAL_STORE_STAT_INIT { .size = sizeof(struct shoal_store_stat) }
+
+/* The store of a map or, where map is NULL, the one in a directory, which is opened read-only.
+ * 0, SHOAL_EINVAL (also a map without a store), SHOAL_ESTORE, SHOAL_ECORRUPT, SHOAL_EVERSION. */
+SHOAL_API int shoal_store_stat(struct shoal *map, const char *directory, struct shoal_store_stat *ret_stat);
 
 #ifdef __cplusplus
 }

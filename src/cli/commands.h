@@ -12,8 +12,14 @@ int command_rm(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_check(int argc, char **argv);
 int command_reap(int argc, char **argv);
+
+/* store_commands.c: the store below a map */
 int command_sync(int argc, char **argv);
 int command_warm(int argc, char **argv);
+int command_compact(int argc, char **argv);
+int command_backup(int argc, char **argv);
+int command_restore(int argc, char **argv);
+int command_store_stat(int argc, char **argv);
 
 /* salvage_command.c */
 int command_salvage(int argc, char **argv);

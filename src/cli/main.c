@@ -33,6 +33,10 @@ static const struct {
     { "warm", "MAP", "bring records up from the store", command_warm },
     { "rebuild", "MAP", "move a map to another capacity and heap, while it is used", command_rebuild },
     { "salvage", "MAP", "print what is whole in a damaged file, for load", command_salvage },
+    { "compact", "MAP", "make the file of its store smaller", command_compact },
+    { "backup", "MAP DIRECTORY", "copy it, while it is in use", command_backup },
+    { "restore", "BACKUP DIRECTORY", "make a store out of a backup", command_restore },
+    { "store-stat", "MAP|DIRECTORY", "print sizes and counters of a store", command_store_stat },
     { "rm", "MAP", "remove a map", command_rm },
 };
 #define COMMANDS_N (sizeof commands / sizeof commands[0])
@@ -43,7 +47,7 @@ static int usage(FILE *out, int status)
           "Read and write maps in shared memory, also while other programs use them.\n\n",
           out);
     for (size_t i = 0; i < COMMANDS_N; i++)
-        fprintf(out, "  %-7s %-16s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+        fprintf(out, "  %-10s %-16s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
     fputs("\nMAP is a bare name ([A-Za-z0-9._-], up to 64 characters) for shared memory, or a path\n"
           "with a '/' for a file.  `shoal COMMAND --help` lists a command's options; every command\n"
           "takes --json.  `--` ends the options, so that a key may begin with '-'.\n\n"

@@ -1,56 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * create, rebuild, rm, stat, check, reap, sync, warm: a map as a whole.
+ * create, rebuild, rm, stat, check, reap: a map as a whole.
  */
 #include "commands.h"
+#include "fields.h"
 #include "request.h"
 
 #include <grp.h>
-#include <inttypes.h>
-#include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* -- Numbers of a struct, by name --------------------------------------------------- */
-
-struct field {
-    const char *name;
-    size_t at, bytes;
-};
-#define FIELD(type, member)                                                                                            \
-    {                                                                                                                  \
-#member, offsetof(struct type, member), sizeof(((struct type *)0)->member)                                     \
-    }
-
-static uint64_t field_value(const struct field *field, const void *from)
-{
-    uint64_t wide;
-    uint32_t narrow;
-    const char *at = (const char *)from + field->at;
-    if (field->bytes == sizeof wide) {
-        memcpy(&wide, at, sizeof wide);
-        return wide;
-    }
-    memcpy(&narrow, at, sizeof narrow);
-    return narrow;
-}
-
-/* As lines on stdout, or, with --json, as members of an object, which is returned. */
-static json_t *show_fields(const struct request *request, const struct field *fields, size_t n, const void *from)
-{
-    json_t *members = request->json ? json_object() : NULL;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t value = field_value(&fields[i], from);
-        if (request->json)
-            json_object_set_new(members, fields[i].name, json_integer((json_int_t)value));
-        else
-            printf("%-19s %" PRIu64 "\n", fields[i].name, value);
-    }
-    return members;
-}
-#define SHOW(request, fields, from) show_fields(request, fields, sizeof(fields) / sizeof((fields)[0]), from)
 
 /* -- create ------------------------------------------------------------------------ */
 
@@ -278,7 +236,7 @@ int command_rebuild(int argc, char **argv)
     return answer(&create.request, code, create.request.words[0], members);
 }
 
-/* -- rm, stat, check, reap, sync, warm ------------------------------------------------ */
+/* -- rm, stat, check, reap ------------------------------------------------------------ */
 
 /* Reads the arguments of a command that has a map alone, and opens it. */
 static int open_for(int argc, char **argv, const char *doc, unsigned flags, struct request *request,
@@ -385,6 +343,14 @@ int command_check(int argc, char **argv)
     bool opened = code == SHOAL_OK;
     if (opened)
         code = shoal_check(map, &report);
+    if (code == SHOAL_CHANGED) { /* its store was written to all the time: under the lock then */
+        shoal_close(map);
+        map = NULL;
+        code = request_open(&request, 0, &map);
+        opened = code == SHOAL_OK;
+        if (opened)
+            code = shoal_check(map, &report);
+    }
     if (opened && (code == SHOAL_OK || report.problems > 0))
         members = SHOW(&request, check_fields, &report);
     shoal_close(map);
@@ -410,46 +376,6 @@ int command_reap(int argc, char **argv)
         code = shoal_reap(map, &reaped);
     if (code == SHOAL_OK)
         members = SHOW(&request, reap_fields, &reaped);
-    shoal_close(map);
-    return answer(&request, code, request.words[0], members);
-}
-
-int command_sync(int argc, char **argv)
-{
-    struct request request = { 0 };
-    struct shoal *map;
-    int code = open_for(argc, argv, "Bring everything that is in the map to the disk of its store.", 0, &request, &map);
-    if (code == SHOAL_OK)
-        code = shoal_sync(map);
-    shoal_close(map);
-    return answer(&request, code, request.words[0], NULL);
-}
-
-/* On a terminal, over the same line again and again. */
-static int show_progress(uint64_t done, uint64_t total, void *arg)
-{
-    (void)arg;
-    fprintf(stderr, "\r%" PRIu64 " of about %" PRIu64 " records", done, total);
-    return 0;
-}
-
-int command_warm(int argc, char **argv)
-{
-    struct request request = { 0 };
-    struct shoal *map;
-    json_t *members = NULL;
-    uint64_t n = 0;
-    bool shows = isatty(STDERR_FILENO);
-    int code = open_for(argc, argv, "Bring records up from the store into memory, as long as there is room.", 0,
-                        &request, &map);
-    if (code == SHOAL_OK)
-        code = shoal_warm(map, shows ? show_progress : NULL, NULL, &n);
-    if (shows)
-        fputs("\r\033[K", stderr);
-    if (code == SHOAL_OK && request.json)
-        members = json_pack("{s:I}", "records", (json_int_t)n);
-    else if (code == SHOAL_OK)
-        printf("%" PRIu64 " records\n", n);
     shoal_close(map);
     return answer(&request, code, request.words[0], members);
 }

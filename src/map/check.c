@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/grow.h"
@@ -20,6 +21,7 @@
 struct checker {
     const struct segment *segment;
     struct shoal_report *report;
+    const char *store_name;
     void *value;
     uint64_t value_room;
     uint8_t key[SHOAL_KEY_MAX + 1];
@@ -231,9 +233,14 @@ static void check_counts(struct checker *c)
 
 /* -- Store ------------------------------------------------------------------------------------------------ */
 
+/* With file and page, which some of the texts have already. */
 static void store_problem(void *arg, const struct store_fault *fault)
 {
-    problem(arg, "store, page %llu: %s", (unsigned long long)fault->page, fault->text);
+    struct checker *c = arg;
+    if (strncmp(fault->text, c->store_name, strlen(c->store_name)) == 0)
+        problem(c, "%s", fault->text);
+    else
+        problem(c, "%s, page %llu: %s", c->store_name, (unsigned long long)fault->page, fault->text);
 }
 
 /* Reads all of it.  Faults count as problems; what keeps it from being read at all is an answer. */
@@ -241,6 +248,7 @@ static int check_store(struct checker *c, struct call *call)
 {
     uint64_t n;
     call_pin(call);
+    c->store_name = store_name(call->map->tier->store);
     int rc = store_check(call->map->tier->store, store_problem, c, &n);
     return rc == SHOAL_ECORRUPT ? 0 : rc;
 }

@@ -2,6 +2,8 @@
  *
  * What a store below makes possible.
  */
+#include <string.h>
+
 #include "base/error.h"
 #include "map/move.h"
 #include "tier/tier.h"
@@ -50,5 +52,97 @@ int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *arg, uint64
     call_end(&call);
     if (ret_n != NULL)
         *ret_n = n;
+    return rc;
+}
+
+int shoal_compact(struct shoal *map, shoal_progress_fn *progress, void *arg)
+{
+    struct call call;
+    int rc = store_call(map, "compact", &call);
+    if (rc != 0)
+        return rc;
+    rc = tier_compact(call.map->tier, call.a, progress, arg);
+    call_end(&call);
+    return rc;
+}
+
+static int directory_check(const char *what, const char *directory)
+{
+    return directory != NULL && directory[0] != 0 ? 0 : error_set(SHOAL_EINVAL, "%s: no directory is given", what);
+}
+
+int shoal_backup(struct shoal *map, const char *directory, shoal_progress_fn *progress, void *arg)
+{
+    struct call call;
+    int rc = directory_check("shoal_backup", directory);
+    if (rc == 0)
+        rc = store_call(map, "back up", &call);
+    if (rc == 0) {
+        call_end(&call);
+        rc = shoal_sync(map); /* also where the map moves meanwhile */
+    }
+    if (rc == 0)
+        rc = store_call(map, "back up", &call);
+    if (rc != 0)
+        return rc;
+    rc = tier_backup(call.map->tier, call.a, directory, progress, arg);
+    call_end(&call);
+    return rc;
+}
+
+int shoal_restore(const char *backup, const char *directory, shoal_progress_fn *progress, void *arg)
+{
+    int rc = directory_check("shoal_restore", backup);
+    if (rc == 0)
+        rc = directory_check("shoal_restore", directory);
+    return rc == 0 ? store_restore(backup, directory, progress, arg) : rc;
+}
+
+/* -- Stat ------------------------------------------------------------------------------------------ */
+
+static int stat_of(struct store *store, struct shoal_store_stat *ret)
+{
+    struct store_stat stat;
+    int rc = store_stat(store, &stat);
+    if (rc != 0)
+        return rc;
+    *ret = (struct shoal_store_stat){
+        .size = sizeof *ret, .records = stat.records_n, .payload_bytes = stat.record_bytes, .file_bytes = stat.file_bytes,
+        .page_bytes = STORE_PAGE_BYTES, .pages = stat.pages_n, .free_pages = stat.free_n, .held_pages = stat.held_n,
+        .transaction = stat.txn, .durable_transaction = stat.durable_txn, .levels = stat.levels, .pins = stat.pins_n,
+        .backup = stat.is_backup,
+    };
+    memcpy(ret->id, stat.id, sizeof ret->id);
+    return 0;
+}
+
+static int stat_of_map(struct shoal *map, struct shoal_store_stat *ret)
+{
+    struct call call;
+    int rc = call_begin(map, &call);
+    if (rc != 0)
+        return rc;
+    rc = call.map->tier != NULL ? stat_of(call.map->tier->store, ret)
+                                : error_set(SHOAL_EINVAL, "%s: has no store", call.map->name);
+    call_end(&call);
+    return rc;
+}
+
+int shoal_store_stat(struct shoal *map, const char *directory, struct shoal_store_stat *ret_stat)
+{
+    struct store *store;
+    if (ret_stat == NULL || ret_stat->size != sizeof *ret_stat)
+        return error_set(SHOAL_EINVAL, "shoal_store_stat: ret_stat is NULL or not initialised");
+    if ((map == NULL) == (directory == NULL))
+        return error_set(SHOAL_EINVAL, "shoal_store_stat: a map or a directory, one of them");
+    if (map != NULL)
+        return stat_of_map(map, ret_stat);
+    int rc = directory_check("shoal_store_stat", directory);
+    if (rc == 0)
+        rc = store_open(directory, STORE_RDONLY, &store);
+    if (rc != 0)
+        return rc;
+    rc = stat_of(store, ret_stat);
+    store_close(store);
     return rc;
 }

@@ -16,12 +16,14 @@
 #define LOCK_BYTE 0
 #define USER_BYTE 1
 #define LEAD_BYTE 2
+#define PIN_BYTE 3
+#define GIVE_WAY_NS 2000000 /* who was waiting for the lock has it by then, or has gone */
 #define ASK_AGAIN_NS 20000000
 #define NS_PER_MS 1000000
 
 /* -- Forks --------------------------------------------------------------------------------------- */
 
-/* A child must not keep its parent's lock alive behind the parent's death. */
+/* A child must not keep its parent's locks alive behind the parent's death. */
 static pthread_mutex_t boards_mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct board *boards;
 
@@ -33,6 +35,10 @@ static void forked(void)
     for (struct board *board = boards; board != NULL; board = board->next) {
         file_close(board->lock_file);
         board->lock_file = -1;
+        for (unsigned i = 0; i < BOARD_PINS; i++) {
+            file_close(board->pin_file[i]);
+            board->pin_file[i] = -1;
+        }
     }
     fork_was_here();
 }
@@ -96,6 +102,8 @@ static int map_page(struct board *board)
 int board_open(struct board *board, int dir, bool writable)
 {
     *board = (struct board){ .dir = dir, .writable = writable, .lock_file = -1, .pid = (uint32_t)getpid() };
+    for (unsigned i = 0; i < BOARD_PINS; i++)
+        board->pin_file[i] = -1;
     int why = map_page(board);
     if (why != 0 && why != ENOENT)
         return why;
@@ -143,6 +151,8 @@ static int byte_lock_until(struct board *board, int64_t until_ns)
             break;
         }
         int64_t sleep = left < ASK_AGAIN_NS ? left : ASK_AGAIN_NS;
+        if (board->page != NULL)
+            store_relaxed_u32(&board->page->wanted, 1); /* relaxed: a hint */
         if (board->page != NULL)
             os_futex_wait(&board->page->bell, rung, sleep);
         else
@@ -212,6 +222,79 @@ void board_unlock(struct board *board)
     (void)fetch_add_u32(&board->page->bell, 1); /* [store-bell] */
     os_futex_wake_all(&board->page->bell);
     (void)pthread_mutex_unlock(&board->mutex);
+}
+
+void board_give_way(struct board *board)
+{
+    struct board_page *page = board->page;
+    uint32_t rung = load_acquire_u32(&page->bell); /* [store-bell] */
+    if (load_relaxed_u32(&page->wanted) == 0)      /* relaxed: a hint */
+        return;
+    store_relaxed_u32(&page->wanted, 0);
+    os_futex_wait(&page->bell, rung, GIVE_WAY_NS);
+}
+
+/* -- Pins ---------------------------------------------------------------------------------------- */
+
+int board_pin(struct board *board, uint64_t txn, unsigned *ret_pin)
+{
+    int file, why = file_open(board->dir, LOCK_NAME, true, &file);
+    if (why != 0)
+        return why;
+    why = os_is_file(file, board->file) ? EBUSY : ESTALE;
+    for (unsigned i = 0; i < BOARD_PINS && why == EBUSY; i++) {
+        enum os_lock_answer answer = os_lock(file, PIN_BYTE + i);
+        if (answer == OS_LOCK_BUSY)
+            continue;
+        why = answer == OS_LOCK_TAKEN ? 0 : errno;
+        *ret_pin = i;
+    }
+    if (why != 0) {
+        file_close(file);
+        return why;
+    }
+    board->pin_file[*ret_pin] = file;
+    store_release_u64(&board->page->pin[*ret_pin], txn); /* [store-root] */
+    return 0;
+}
+
+/* In a child that was forked meanwhile there is nothing to give back. */
+void board_unpin(struct board *board, unsigned pin)
+{
+    int file = board->pin_file[pin];
+    if (file < 0)
+        return;
+    if (os_is_file(file, board->file))
+        store_release_u64(&board->page->pin[pin], 0); /* [store-root] */
+    board->pin_file[pin] = -1;
+    os_unlock(file, PIN_BYTE + pin);
+    file_close(file);
+}
+
+bool board_is_pinned(const struct board *board, unsigned pin, uint64_t txn)
+{
+    return board->pin_file[pin] >= 0 && os_is_file(board->pin_file[pin], board->file) &&
+           load_acquire_u64(&board->page->pin[pin]) == txn; /* [store-root] */
+}
+
+/* Asked on a description that holds no pin, or it would not see its own. */
+void board_pins(const struct board *board, struct board_pins *ret_pins)
+{
+    int own = board->lock_file, file = -1;
+    *ret_pins = (struct board_pins){ .oldest = UINT64_MAX };
+    for (unsigned i = 0; board->page != NULL && i < BOARD_PINS; i++) {
+        uint64_t txn = load_acquire_u64(&board->page->pin[i]); /* [store-root] */
+        if (txn == 0)
+            continue;
+        if (own < 0 && file < 0 && file_open(board->dir, LOCK_NAME, false, &file) != 0)
+            break;
+        if (!os_is_locked(own >= 0 ? own : file, PIN_BYTE + i))
+            continue;
+        ret_pins->oldest = txn < ret_pins->oldest ? txn : ret_pins->oldest;
+        ret_pins->newest = txn > ret_pins->newest ? txn : ret_pins->newest;
+        ret_pins->n++;
+    }
+    file_close(file);
 }
 
 /* -- User ------------------------------------------------------------------------------------------ */

@@ -15,17 +15,26 @@
  *   bell     changes whenever byte 0 is given back; who waits for it sleeps on it, and asks again every 20 ms because
  *            the dead do not ring.
  *
+ *   pins     roots that somebody reads as they are: pages that they lead to are not written over meanwhile (space.h).  A
+ *            word counts only while its byte, one of those from 3 on, is locked by who pinned; so his death leaves nothing.
+ *   wanted   somebody waited for byte 0: who takes it again and again gives way.  A hint.
+ *
  *   user     whose store it is, and for people his name.  Written by who binds, when nobody shares byte 1: he has that byte
  *            alone, then shares it.  Who dies between has written a user whom nobody confirms: the next one writes his own,
  *            as he would where the user has ended.
  *   byte 1   shared by all processes of the user, for as long as they have the store open
  *   byte 2   locked by the one of them that does what one is enough for; free again when it ends or dies
+ *   byte 3.. one for each pin, locked by who pinned
  *
  * The holder of byte 0 writes all words, one store each, so his death leaves no half of anything; half a name is for people.
+ * A pin is set by the holder of byte 0, who locks the pin's byte first and then stores the word: who dies between leaves a
+ * word of before and a byte that nobody has.  Its owner alone takes it away, without byte 0: the word, then the lock.
  *
- *  [store-root]     release: the holder's stores of root, durable, started, refused, and of ready behind all others.
+ *  [store-root]     release: the holder's stores of root, durable, started, refused, and of ready behind all others; of a
+ *                   pin by who has the lock, and its end behind the last read of a page.
  *                   acquire: who begins to read, or has the lock.  Visible: the meta that the word names, and what that
- *                   leads to, which was written before; and where `ready` counts, what the others say.
+ *                   leads to, which was written before; and where `ready` counts, what the others say; of a pin that is
+ *                   no more, that its owner reads no more.
  *  [store-horizon]  seq_cst: raised before the first page that it releases is written over; loaded behind the read of
  *                   runs.  Either the reader sees it, or what he read was not written over yet.
  *  [store-bell]     release: rung behind the unlocking.  acquire: loaded before the lock is tried, then slept on.
@@ -38,6 +47,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/atomic.h"
@@ -45,6 +55,7 @@
 
 #define BOARD_BYTES 4096u
 #define BOARD_NAME_BYTES 64u
+#define BOARD_PINS 8u /* backups at a time */
 
 struct board_page {
     shared_u64 ready;        /*   0  0: nobody has filled it in this life */
@@ -57,9 +68,12 @@ struct board_page {
     shared_u64 holder[4];    /*  48  for people: pid, then the first 24 bytes of its command */
     shared_u64 user;         /*  80  whose store it is, while anybody has byte 1 locked; 0: nobody's yet */
     shared_u64 user_name[BOARD_NAME_BYTES / 8]; /*  88  for people */
-    uint8_t unused[BOARD_BYTES - 88 - BOARD_NAME_BYTES];
+    shared_u64 pin[BOARD_PINS]; /* 152  transactions; 0: none */
+    shared_u32 wanted;       /* 216 */
+    uint8_t unused[BOARD_BYTES - 220];
 };
 static_assert(sizeof(struct board_page) == BOARD_BYTES, "a page");
+static_assert(offsetof(struct board_page, pin) == 152 && offsetof(struct board_page, wanted) == 216, "as it says");
 
 struct board {
     struct board_page *page; /* NULL: read-only, and there is none */
@@ -67,6 +81,7 @@ struct board {
     int dir;                 /* borrowed */
     struct os_file file;     /* that page is of */
     int lock_file;           /* the description that holds locks; -1 between them */
+    int pin_file[BOARD_PINS]; /* those that hold this process's pins; -1: not its own */
     uint32_t pid;            /* who opened lock_file and made the mutex */
     pthread_mutex_t mutex;   /* between the threads of this process */
     struct board *next;      /* all boards of this process, for its forks */
@@ -79,6 +94,8 @@ void board_close(struct board *board);
 /* 0, ETIMEDOUT, or another errno value.  Makes the page where there is none. */
 int board_lock(struct board *board, int timeout_ms);
 void board_unlock(struct board *board);
+/* Between two holds of the lock: whoever waits for it comes first. */
+void board_give_way(struct board *board);
 
 /* Under the lock: the store is `user`'s, as long as the descriptor, or one that a forked child got of it, is open.  0, EBUSY
  * where it is another's, whose name stands in the page, or another errno value. */
@@ -87,6 +104,22 @@ int board_bind(struct board *board, uint64_t user, const char *name, int *ret_fi
 bool board_bind_again(struct board *board, uint64_t user, int *ret_file);
 /* Byte 2: whoever does for all what one is enough for. */
 bool board_lead(struct board *board, int *io_file);
+/* -- Pins -- */
+
+/* Under the lock: the root of this transaction, which is the present one.  0, EBUSY: all are in use, or another errno
+ * value. */
+int board_pin(struct board *board, uint64_t txn, unsigned *ret_pin);
+void board_unpin(struct board *board, unsigned pin);
+/* False: the lock file was lost meanwhile, and with it the pin. */
+bool board_is_pinned(const struct board *board, unsigned pin, uint64_t txn);
+
+struct board_pins {
+    uint64_t oldest, newest; /* transactions; UINT64_MAX and 0 where there are none */
+    unsigned n;
+};
+/* Those that live.  By the holder of the lock, to be sure. */
+void board_pins(const struct board *board, struct board_pins *ret_pins);
+
 void board_user(const struct board *board, char ret_name[BOARD_NAME_BYTES + 1]);
 
 /* "process 17 (gunicorn)": who holds byte 0, as far as it says so. */

@@ -13,6 +13,8 @@
 #include "store/runs.h"
 
 #define LOCK_MS 10000
+#define KEPT_MAX 32u  /* faults; more are only counted */
+#define ROUNDS_MAX 16 /* without the lock: others have written meanwhile */
 
 struct checking {
     struct store *store;
@@ -20,8 +22,7 @@ struct checking {
     struct space space;
     uint64_t *used;        /* a bit for each page that something leads to */
     uint64_t records_n, record_bytes;
-    store_fault_fn *each;
-    void *arg;
+    struct store_fault kept[KEPT_MAX]; /* until it is known that nobody has written over what was read */
     uint64_t faults_n;
 };
 
@@ -34,9 +35,9 @@ __attribute__((format(printf, 3, 4))) static void fault(struct checking *c, uint
     va_start(args, format);
     (void)vsnprintf(it.text, sizeof it.text, format, args);
     va_end(args);
+    if (c->faults_n < KEPT_MAX)
+        c->kept[c->faults_n] = it;
     c->faults_n++;
-    if (c->each != NULL)
-        c->each(c->arg, &it);
 }
 
 /* What failed has said it in the thread's text. */
@@ -208,21 +209,48 @@ static int check_all(struct checking *c)
     return SHOAL_OK;
 }
 
+/* Another root counts by now, so what the first one led to may have been written over. */
+static bool has_moved(struct checking *c)
+{
+    struct page_meta meta;
+    return meta_current(c->store, &meta) != SHOAL_OK || meta.head.txn != c->meta.head.txn;
+}
+
 /* The root that counts, with what it leads to kept as it is: under the lock, or else for as long as nobody writes. */
+static int check_root(struct checking *c, bool locked)
+{
+    for (int round = 0; round < ROUNDS_MAX; round++) {
+        c->faults_n = c->records_n = c->record_bytes = 0;
+        int rc = meta_current(c->store, &c->meta);
+        if (rc == SHOAL_OK)
+            rc = check_all(c);
+        if ((rc == SHOAL_OK && c->faults_n == 0) || locked || !has_moved(c))
+            return rc;
+    }
+    c->faults_n = 0;
+    return error_set(SHOAL_CHANGED, "%s: others wrote to it each of the %d times that it was checked without its lock",
+                     c->store->name, ROUNDS_MAX);
+}
+
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n)
 {
-    struct checking c = { .store = store, .each = each, .arg = arg };
+    struct checking *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return error_os("%s: memory to check it", store->name);
+    c->store = store;
     int rc = store->writable ? store_lock(store, LOCK_MS) : SHOAL_OK;
     bool locked = store->writable && rc == SHOAL_OK;
-    if (rc == SHOAL_EFULL)
+    if (rc == SHOAL_EFULL) {
+        free(c);
         return rc; /* where the lock is refused for another reason nobody else writes either */
-    rc = meta_current(store, &c.meta);
-    if (rc == SHOAL_OK)
-        rc = check_all(&c);
+    }
+    rc = check_root(c, store->writable);
     if (locked)
         store_unlock(store);
-    *ret_faults_n = c.faults_n;
-    if (rc != SHOAL_OK || c.faults_n == 0)
-        return rc;
-    return error_set(SHOAL_ECORRUPT, "%s: %" PRIu64 " faults", store->name, c.faults_n);
+    uint64_t n = c->faults_n;
+    for (uint64_t i = 0; each != NULL && i < n && i < KEPT_MAX; i++)
+        each(arg, &c->kept[i]);
+    free(c);
+    *ret_faults_n = n;
+    return rc != SHOAL_OK || n == 0 ? rc : error_set(SHOAL_ECORRUPT, "%s: %" PRIu64 " faults", store->name, n);
 }

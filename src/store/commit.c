@@ -204,6 +204,7 @@ void store_unlock(struct store *store)
 int txn_begin(struct store *store)
 {
     struct board_page *page = store->board.page;
+    struct board_pins pins;
     if (store->broken != SHOAL_OK)
         return error_set(store->broken, "%s: an earlier change of this transaction failed: it can only be given up",
                          store->name);
@@ -217,7 +218,8 @@ int txn_begin(struct store *store)
     store_seq_u64(&page->horizon, BOARD_TXN(store->durable)); /* [store-horizon] */
     store->txn = txn;
     store->changed = true;
-    space_begin(&store->space, txn, BOARD_TXN(store->durable));
+    board_pins(&store->board, &pins);
+    space_begin(&store->space, txn, BOARD_TXN(store->durable), pins.oldest, pins.newest);
     tree_begin(&store->tree, txn);
     return SHOAL_OK;
 }
@@ -300,10 +302,10 @@ static int publish(struct store *store, bool durable)
 
 /* Pages behind the last one in use go back to the file system.  No durable root leads there any more; a reader of an
  * older one reads again. */
-static void cut(struct store *store)
+void txn_cut(struct store *store, uint64_t pages)
 {
     uint64_t bytes, wanted = store->meta.pages_end * PAGE_BYTES;
-    if (file_size(store->file, &bytes) == 0 && bytes > wanted + CUT_PAGES * PAGE_BYTES)
+    if (file_size(store->file, &bytes) == 0 && bytes > wanted + pages * PAGE_BYTES)
         (void)file_resize(store->file, wanted); /* where it fails, nothing is lost but room */
 }
 
@@ -315,7 +317,7 @@ int store_commit(struct store *store)
     if (rc == SHOAL_OK)
         rc = txn_broken(store, publish(store, true));
     if (rc == SHOAL_OK)
-        cut(store);
+        txn_cut(store, CUT_PAGES);
     return rc;
 }
 
@@ -324,7 +326,8 @@ int store_publish(struct store *store)
     uint64_t held = space_held(&store->space) * PAGE_BYTES;
     if (store->broken == SHOAL_OK && !store->changed)
         return SHOAL_OK;
-    if (held > HELD_BYTES_MAX && held > store->space.pages_end * PAGE_BYTES / HELD_SHARE)
+    bool pinned = store->space.pinned_txn != 0; /* then a commit would release nothing */
+    if (!pinned && held > HELD_BYTES_MAX && held > store->space.pages_end * PAGE_BYTES / HELD_SHARE)
         return store_commit(store);
     int rc = txn_begin(store);
     return rc == SHOAL_OK ? txn_broken(store, publish(store, false)) : rc;

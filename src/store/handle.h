@@ -13,6 +13,8 @@
 #include "store/tree.h"
 
 #define PAGES_NAME "pages"
+#define DRAFT_NAME "pages.new"  /* a store that is not whole yet */
+#define PART_NAME "pages.part" /* a backup that is not */
 
 /* In another life of the machine transactions begin so much later: beyond any that a dead holder may have begun. */
 #define TXN_JUMP ((uint64_t)1 << 20)
@@ -23,6 +25,7 @@ struct store {
     int dir, file;
     int bind_file; /* says whose the store is, as long as it is open; -1: nobody's */
     bool writable;
+    bool is_backup;
     struct pager pager;
     uint8_t id[STORE_ID_BYTES], boot[FILE_BOOT_BYTES];
     uint64_t seed;
@@ -68,6 +71,9 @@ int meta_write(const struct store *store, struct page_meta *meta, uint64_t root,
 /* Writes a store without records to the file; file and pager are open, id, boot and seed known. */
 int meta_make_store(struct store *store);
 
+/* One without files: NULL, no memory. */
+struct store *store_alloc(const char *directory, bool writable);
+
 /* -- Names (store.c) ------------------------------------------------------------------------------ */
 
 /* That of the pages, and that of the directory that holds them, are on disk.  *ret_lost: they may never be, in this life
@@ -78,6 +84,8 @@ int names_flush(struct store *store, bool *ret_lost);
 
 /* Begins one, unless it has.  The lock is held. */
 int txn_begin(struct store *store);
+/* The file ends behind the last page in use, where that saves more than so many. */
+void txn_cut(struct store *store, uint64_t pages);
 /* Keeps the failure: nothing but store_abort helps now. */
 int txn_broken(struct store *store, int rc);
 

@@ -170,6 +170,7 @@ static_assert(sizeof(struct page_index) == PAGE_BYTES, "a page");
 /* -- Meta ------------------------------------------------------------------------------------------------ */
 
 #define META_FLUSHED 0x01u  /* everything that it leads to was on disk before it was written */
+#define META_BACKUP 0x02u   /* of a backup, which nobody writes to as to a store */
 #define STORE_ID_BYTES 16
 #define META_INDICES 232u   /* 3.5 TiB */
 
@@ -177,7 +178,7 @@ struct page_meta {
     struct page_head head;   /* level: of the root node */
     uint32_t version;        /*  64  STORE_VERSION */
     uint32_t flags;          /*  68 */
-    uint8_t id[16];          /*  72  STORE_ID_BYTES, by chance, once */
+    uint8_t id[16];          /*  72  STORE_ID_BYTES, by chance, once; the first half also that of the store which it was restored from */
     uint8_t boot[16];        /*  88  FILE_BOOT_BYTES: in which life of the machine it was written */
     struct page_ref root;    /* 104  the root node; its depth is 0 */
     uint64_t durable_txn;    /* 120  the last one that was durable when this one was written */

@@ -29,14 +29,24 @@ int page_bad(const struct pager *pager, uint64_t page, const char *what, ...)
     return error_set(SHOAL_ECORRUPT, "%s, page %" PRIu64 ": %s", pager->name, page, text);
 }
 
+static int code_of(int why) { return why == ENOSPC || why == EDQUOT ? SHOAL_EFULL : SHOAL_ESTORE; }
+
 int pager_failed(const struct pager *pager, const char *what, int why)
 {
     int keep = errno;
     errno = why;
-    int code = why == ENOSPC || why == EDQUOT ? SHOAL_EFULL : SHOAL_ESTORE;
     (void)error_os("%s: %s", pager->name, what);
     errno = keep;
-    return code;
+    return code_of(why);
+}
+
+static int page_failed(const struct pager *pager, uint64_t page, const char *what, int why)
+{
+    int keep = errno;
+    errno = why;
+    (void)error_os("%s, page %" PRIu64 ": %s", pager->name, page, what);
+    errno = keep;
+    return code_of(why);
 }
 
 /* -- One page ------------------------------------------------------------------------------------ */
@@ -72,7 +82,7 @@ int pager_read(const struct pager *pager, uint64_t page, uint64_t bytes, void *r
         return page_bad(pager, page, "no such number");
     int why = file_read(pager->file, ret_bytes, bytes, page * PAGE_BYTES, &got);
     if (why != 0)
-        return pager_failed(pager, "read", why);
+        return page_failed(pager, page, "read", why);
     return got == bytes ? SHOAL_OK : page_bad(pager, page, "behind the file's end");
 }
 
@@ -96,7 +106,7 @@ int page_read(const struct pager *pager, struct page_ref ref, enum page_kind kin
 int pager_write(const struct pager *pager, uint64_t page, const void *bytes, uint64_t bytes_n)
 {
     int why = file_write(pager->file, &(struct file_part){ bytes, bytes_n }, 1, page * PAGE_BYTES);
-    return why == 0 ? SHOAL_OK : pager_failed(pager, "write", why);
+    return why == 0 ? SHOAL_OK : page_failed(pager, page, "write", why);
 }
 
 static int by_page(const void *a, const void *b)
@@ -117,7 +127,7 @@ int pager_write_pages(const struct pager *pager, struct page_out *outs, size_t o
             parts[n++] = (struct file_part){ outs[i++].bytes, PAGE_BYTES };
         int why = file_write(pager->file, parts, n, first * PAGE_BYTES);
         if (why != 0)
-            return pager_failed(pager, "write", why);
+            return page_failed(pager, first, "write", why);
     }
     return SHOAL_OK;
 }

@@ -12,7 +12,6 @@
 #include "base/hash.h"
 #include "store/store.h"
 
-#define RUN_LEAST 16u /* pages; a value in shorter ones costs a call for each */
 #define SUM_AT_ONCE ((uint64_t)1 << 18) /* read and summed while it is in the cache */
 
 #define SCRATCH_BYTES (4 * PAGE_BYTES)
@@ -22,8 +21,6 @@ static_assert(RUN_LEAST <= SPACE_RUN_SURE, "a new zone has one");
 static uint64_t pages_of(uint64_t bytes) { return bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0); }
 
 /* -- Lists of runs ------------------------------------------------------------------------------- */
-
-typedef int run_fn(void *arg, const struct page_run *run, uint64_t at); /* at: in the value */
 
 /* The next list of a value; how many runs it must have. */
 static int list_read(const struct pager *pager, const struct bucket_large *large, uint64_t page, uint64_t before,
@@ -213,6 +210,15 @@ int runs_read_key(const struct pager *pager, const struct bucket_large *large, u
 
 /* -- Pages --------------------------------------------------------------------------------------- */
 
+int runs_walk(const struct pager *pager, const struct bucket_large *large, bool with_key, run_fn *each_run,
+              runs_fn *each_list, void *arg)
+{
+    if (with_key && (large->key.page > PAGE_NUMBER_MAX || large->key.bytes > STORE_KEY_MAX))
+        return page_bad(pager, large->key.page, "a key of %" PRIu64 " bytes", large->key.bytes);
+    int rc = with_key ? each_run(arg, &large->key, 0) : SHOAL_OK;
+    return rc == SHOAL_OK ? value_each(pager, large, each_run, each_list, arg) : rc;
+}
+
 struct visiting {
     runs_fn *fn;
     void *arg;
@@ -253,4 +259,109 @@ int runs_free(struct space *space, const struct bucket_large *large, bool with_k
 {
     struct freeing freeing = { space, large->txn == space->txn ? SPACE_OWN : SPACE_RUN };
     return runs_each(space->pager, large, with_key, give_back, &freeing);
+}
+
+/* -- Moving -------------------------------------------------------------------------------------- */
+
+#define MOVE_AT_ONCE ((uint64_t)1 << 18) /* whole pages */
+
+struct moving {
+    struct space *space;
+    uint8_t *bytes;           /* MOVE_AT_ONCE */
+    struct page_run *runs;    /* that are written */
+    uint64_t runs_n, runs_room;
+    uint64_t least;           /* pages of a run */
+    uint64_t left, room;      /* of the value, and of the run that is being written: bytes to come */
+    XXH3_state_t state;       /* of that run */
+};
+
+static int moving_run(struct moving *m)
+{
+    if (m->runs_n == m->runs_room) {
+        uint64_t room = m->runs_room * 2 + 4;
+        struct page_run *runs = realloc(m->runs, room * sizeof *runs);
+        if (runs == NULL)
+            return error_os("%s: a list of runs", m->space->pager->name);
+        m->runs = runs;
+        m->runs_room = room;
+    }
+    struct page_run *run = &m->runs[m->runs_n];
+    uint64_t pages = pages_of(m->left), got;
+    int rc = space_take(m->space, pages, pages < m->least ? pages : m->least, &run->page, &got);
+    if (rc != SHOAL_OK)
+        return rc;
+    m->runs_n++;
+    m->room = run->bytes = got == pages ? m->left : got * PAGE_BYTES;
+    (void)XXH3_64bits_reset(&m->state);
+    return SHOAL_OK;
+}
+
+static int moving_write(struct moving *m, const uint8_t *bytes, uint64_t n)
+{
+    while (n > 0) {
+        int rc = m->room == 0 ? moving_run(m) : SHOAL_OK;
+        if (rc != SHOAL_OK)
+            return rc;
+        struct page_run *run = &m->runs[m->runs_n - 1];
+        uint64_t part = n < m->room ? n : m->room;
+        rc = pager_write(m->space->pager, run->page + (run->bytes - m->room) / PAGE_BYTES, bytes, part);
+        if (rc != SHOAL_OK)
+            return rc;
+        (void)XXH3_64bits_update(&m->state, bytes, part);
+        m->room -= part;
+        m->left -= part;
+        bytes += part;
+        n -= part;
+        if (m->room == 0)
+            run->sum = XXH3_64bits_digest(&m->state);
+    }
+    return SHOAL_OK;
+}
+
+/* What does not match its sum does not get another one. */
+static int move_run(void *arg, const struct page_run *run, uint64_t at)
+{
+    struct moving *m = arg;
+    XXH3_state_t state;
+    int rc = SHOAL_OK;
+    (void)at;
+    (void)XXH3_64bits_reset(&state);
+    for (uint64_t done = 0; rc == SHOAL_OK && done < run->bytes; done += MOVE_AT_ONCE) {
+        uint64_t n = run->bytes - done < MOVE_AT_ONCE ? run->bytes - done : MOVE_AT_ONCE;
+        rc = pager_read(m->space->pager, run->page + done / PAGE_BYTES, n, m->bytes);
+        (void)XXH3_64bits_update(&state, m->bytes, n);
+        if (rc == SHOAL_OK)
+            rc = moving_write(m, m->bytes, n);
+    }
+    if (rc == SHOAL_OK && XXH3_64bits_digest(&state) != run->sum)
+        return page_bad(m->space->pager, run->page, "the checksum of the %" PRIu64 " bytes from here on does not match",
+                        run->bytes);
+    return rc;
+}
+
+static int move_key(struct moving *m, const struct bucket_large *large, uint32_t key_bytes, struct page_run *ret_run)
+{
+    static_assert(STORE_KEY_MAX <= MOVE_AT_ONCE, "a key fits");
+    int rc = runs_read_key(m->space->pager, large, key_bytes, m->bytes);
+    return rc == SHOAL_OK ? run_write(m->space, m->bytes, key_bytes, ret_run) : rc;
+}
+
+int runs_move(struct space *space, const struct bucket_large *large, uint32_t key_bytes, bool with_key, uint64_t least,
+              struct bucket_large *ret_large)
+{
+    struct moving m = { .space = space, .least = least, .bytes = malloc(MOVE_AT_ONCE), .left = large->value_bytes };
+    *ret_large = (struct bucket_large){ .hash = large->hash, .value_bytes = large->value_bytes, .txn = space->txn };
+    int rc = m.bytes != NULL ? SHOAL_OK : error_os("%s: memory for a run", space->pager->name);
+    if (rc == SHOAL_OK && with_key)
+        rc = move_key(&m, large, key_bytes, &ret_large->key);
+    if (rc == SHOAL_OK)
+        rc = value_each(space->pager, large, move_run, NULL, &m);
+    ret_large->runs_n = m.runs_n;
+    if (rc == SHOAL_OK && m.runs_n == 1)
+        ret_large->run = m.runs[0];
+    else if (rc == SHOAL_OK && m.runs_n > 1)
+        rc = lists_write(space, m.runs, m.runs_n, ret_large);
+    free(m.runs);
+    free(m.bytes);
+    return rc == SHOAL_OK ? runs_free(space, large, with_key) : rc;
 }

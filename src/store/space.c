@@ -72,12 +72,20 @@ static struct tally map_count(const struct page_zone *map)
     return tally;
 }
 
-/* A later root is durable: HELD becomes FREE, NEW becomes USED. */
+/* A later root is durable: NEW becomes USED. */
+static void map_settle(struct page_zone *map)
+{
+    static_assert((PAGE_NEW & 1) == PAGE_USED && (PAGE_USED & 1) == 1, "the upper bit goes where the lower one is set");
+    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
+        map->use[i] &= ~((map->use[i] & EVEN_BITS) << 1);
+}
+
+/* And nobody reads an older one: HELD becomes FREE. */
 static void map_release(struct page_zone *map)
 {
-    static_assert((PAGE_HELD & 1) == PAGE_FREE && (PAGE_NEW & 1) == PAGE_USED, "the upper bit goes");
+    static_assert((PAGE_HELD & 1) == PAGE_FREE, "the upper bit goes where the lower one is not set");
     for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
-        map->use[i] &= EVEN_BITS;
+        map->use[i] &= EVEN_BITS | (map->use[i] & EVEN_BITS) << 1;
 }
 
 /* -- Zones --------------------------------------------------------------------------------------- */
@@ -144,7 +152,9 @@ static int zone_change(struct space *space, uint64_t zone_i)
     int rc = zone_map(space, zone_i);
     if (rc != SHOAL_OK)
         return rc;
-    if (zone->entry.txn <= space->durable_txn) {
+    if (zone->entry.txn <= space->durable_txn)
+        map_settle(zone->map);
+    if (zone->entry.txn <= space->release_txn) {
         map_release(zone->map);
         zone->entry.free_n = (uint16_t)(zone->entry.free_n + zone->entry.held_n);
         zone->entry.held_n = 0;
@@ -172,7 +182,7 @@ static int zone_add(struct space *space)
 static bool zone_has(const struct space *space, const struct zone *zone)
 {
     return zone->entry.free_n > 0 ||
-           (zone->entry.held_n > 0 && !zone->changed && zone->entry.txn <= space->durable_txn);
+           (zone->entry.held_n > 0 && !zone->changed && zone->entry.txn <= space->release_txn);
 }
 
 /* -- Load ---------------------------------------------------------------------------------------- */
@@ -260,10 +270,12 @@ void space_drop(struct space *space)
     space->zones_n = space->zones_room = 0;
 }
 
-void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn)
+void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64_t oldest_pinned, uint64_t newest_pinned)
 {
     space->txn = txn;
     space->durable_txn = durable_txn;
+    space->release_txn = durable_txn < oldest_pinned ? durable_txn : oldest_pinned;
+    space->pinned_txn = newest_pinned;
     space->first_free = 0;
 }
 
@@ -397,6 +409,71 @@ int space_free(struct space *space, uint64_t page, uint64_t pages_n, enum space_
     return SHOAL_OK;
 }
 
+int space_free_page(struct space *space, struct page_ref ref)
+{
+    enum space_freed how = ref.txn == space->txn ? SPACE_OWN : ref.txn <= space->pinned_txn ? SPACE_RUN : SPACE_HEADED;
+    return space_free(space, ref.page, 1, how);
+}
+
+int space_claim(struct space *space, uint64_t page, uint64_t pages_n)
+{
+    for (; pages_n > 0; page++, pages_n--) {
+        uint64_t zone_i = zone_of(page);
+        int rc = SHOAL_OK;
+        while (rc == SHOAL_OK && zone_i >= space->zones_n)
+            rc = zone_add(space);
+        if (rc == SHOAL_OK)
+            rc = zone_change(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        struct zone *zone = &space->zone[zone_i];
+        uint32_t i = (uint32_t)(page - zone_start(zone_i));
+        if (map_get(zone->map, i) != PAGE_FREE)
+            return page_bad(space->pager, page, "in use twice");
+        map_set(zone->map, i, PAGE_USED);
+        zone->entry.free_n--;
+    }
+    return SHOAL_OK;
+}
+
+int space_release(struct space *space)
+{
+    int rc = SHOAL_OK;
+    for (uint64_t i = 0; i < space->zones_n && rc == SHOAL_OK; i++) {
+        const struct zone_entry *entry = &space->zone[i].entry;
+        if (entry->held_n > 0 && entry->txn <= space->release_txn)
+            rc = zone_change(space, i);
+    }
+    return rc;
+}
+
+static bool is_used(const struct page_zone *map, uint32_t i)
+{
+    enum page_use use = map_get(map, i);
+    return use == PAGE_USED || use == PAGE_NEW;
+}
+
+int space_limit(struct space *space, uint64_t *ret_page)
+{
+    uint64_t used = 0, room = 0;
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        int rc = zone_map(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        for (uint32_t i = zone_own(zone_i); i < ZONE_PAGES; i++)
+            used += is_used(space->zone[zone_i].map, i);
+    }
+    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+        const struct page_zone *map = space->zone[zone_i].map;
+        for (uint32_t i = zone_own(zone_i); i < ZONE_PAGES && used > room; i++) {
+            *ret_page = zone_start(zone_i) + i + 1;
+            used -= is_used(map, i);
+            room += map_get(map, i) == PAGE_FREE;
+        }
+    }
+    return SHOAL_OK;
+}
+
 uint64_t space_held(const struct space *space)
 {
     uint64_t n = 0;
@@ -429,7 +506,7 @@ static int indices_settle(struct space *space)
         if (!space->zone[zone_i].changed || space->index_changed[index_i])
             continue;
         struct page_ref old = space->index[index_i];
-        int rc = old.page != 0 ? space_free(space, old.page, 1, SPACE_HEADED) : SHOAL_OK;
+        int rc = old.page != 0 ? space_free_page(space, old) : SHOAL_OK;
         if (rc == SHOAL_OK)
             rc = space_take(space, 1, 1, &space->index[index_i].page, &n);
         if (rc != SHOAL_OK)

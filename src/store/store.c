@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "store/handle.h"
 
-#define DRAFT_NAME "pages.new"
 #define OPEN_LOCK_MS 10000
 
 static int os_failed(const char *name, const char *what, int why)
@@ -47,10 +46,16 @@ int names_flush(struct store *store, bool *ret_lost)
  * creator's. */
 static int make_pages(struct store *store)
 {
+    int part, why = file_open(store->dir, PART_NAME, false, &part);
+    if (why == 0)
+        file_close(part);
+    if (why != ENOENT)
+        return why != 0 ? os_failed(store->name, "look for an unfinished backup", why)
+                        : error_set(SHOAL_ESTORE, "%s: an unfinished backup is there: `" PART_NAME "`", store->name);
     os_random(store->id, sizeof store->id);
     os_random(&store->seed, sizeof store->seed);
     memcpy(&store->pager.store, store->id, sizeof store->pager.store);
-    int why = file_make(store->dir, DRAFT_NAME, &store->file);
+    why = file_make(store->dir, DRAFT_NAME, &store->file);
     if (why != 0)
         return os_failed(store->name, "make", why);
     store->pager.file = store->file;
@@ -112,6 +117,9 @@ static int know(struct store *store)
     memcpy(store->id, choice.meta.id, sizeof store->id);
     memcpy(&store->pager.store, store->id, sizeof store->pager.store);
     store->seed = choice.meta.seed;
+    store->is_backup = (choice.meta.flags & META_BACKUP) != 0;
+    if (store->is_backup && store->writable)
+        return error_set(SHOAL_ESTORE, "%s: is a backup: it can be read, and restored to another directory", store->name);
     return SHOAL_OK;
 }
 
@@ -124,8 +132,7 @@ static char *path_in(const char *directory, const char *last)
     return path;
 }
 
-/* NULL: no memory. */
-static struct store *store_alloc(const char *directory, bool writable)
+struct store *store_alloc(const char *directory, bool writable)
 {
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL)
@@ -203,6 +210,8 @@ bool store_lead(struct store *store, int *io_file) { return board_lead(&store->b
 
 /* -- Stat ---------------------------------------------------------------------------------------- */
 
+const char *store_name(const struct store *store) { return store->name; }
+
 int store_stat(struct store *store, struct store_stat *ret_stat)
 {
     struct page_meta meta;
@@ -217,8 +226,11 @@ int store_stat(struct store *store, struct store_stat *ret_stat)
         .txn = meta.head.txn, .durable_txn = (meta.flags & META_FLUSHED) != 0 ? meta.head.txn : meta.durable_txn,
         .records_n = meta.records_n, .record_bytes = meta.record_bytes, .file_bytes = bytes, .pages_n = meta.pages_end,
         .free_n = meta.free_n, .held_n = meta.held_n, .levels = meta.head.level + 1u,
-        .seed = meta.seed,
+        .seed = meta.seed, .is_backup = store->is_backup,
     };
+    struct board_pins pins;
+    board_pins(&store->board, &pins);
+    ret_stat->pins_n = pins.n;
     memcpy(ret_stat->id, meta.id, sizeof ret_stat->id);
     memcpy(ret_stat->boot, store->boot, sizeof ret_stat->boot);
     return SHOAL_OK;

@@ -28,8 +28,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shoal/shoal.h"
+
 #define STORE_VALUE_MAX ((uint64_t)1 << 40)
 #define STORE_KEY_MAX 65535u
+#define STORE_PAGE_BYTES 4096u
 
 struct store;
 
@@ -103,6 +106,41 @@ int store_walk_next(struct store_walk *walk, uint64_t *ret_hash, struct store_re
 int store_walk_value(struct store_walk *walk, void *buf, uint64_t room);
 void store_walk_close(struct store_walk *walk);
 
+/* -- Copies ---------------------------------------------------------------------------------------- */
+
+/* By the holder of the lock, who has changed nothing: what the present root leads to is not written over until store_unpin,
+ * or the death of this process.  The file grows meanwhile by what others rewrite.  SHOAL_EFULL: too many already. */
+struct store_pin;
+int store_pin(struct store *store, struct store_pin **ret_pin);
+void store_unpin(struct store_pin *pin); /* without the lock; NULL is allowed */
+/* Reads every page that the pinned root leads to. */
+int store_pin_check(struct store_pin *pin);
+
+/* A copy of the present root, which is made durable before; others read and write meanwhile.  `directory` is made where it
+ * is missing; into a backup of this store, whole or not, only what differs is written.  It is a backup when all of it is on
+ * disk and was read again; until then it cannot be opened.  Progress is in pages; what it answers, not 0, ends the call,
+ * and the next one goes on.  SHOAL_ESTORE: it is a store, or a backup of another one, or somebody makes one there. */
+int store_backup(struct store *store, const char *directory, shoal_progress_fn *progress, void *arg);
+
+/* A new store out of a backup, both of them read to the end.  It has an id of its own.  Nothing is there until it is whole.
+ * SHOAL_ESTORE: it is no backup, or there is a store already. */
+int store_restore(const char *backup, const char *directory, shoal_progress_fn *progress, void *arg);
+
+/* -- Compacting ------------------------------------------------------------------------------------ */
+
+/* What lies at the file's end moves to where there is room, buckets that fit into one become one, and the file is cut; in
+ * transactions between which others have the lock, of 1024 pages or one large value.  Who dies in the middle leaves
+ * nothing to be repaired.  Afterwards everything published is durable.  Progress is in pages of the present pass.
+ * SHOAL_EFULL: roots are pinned, so nothing can be given back; or as store_lock; or the disk is. */
+int store_compact(struct store *store, shoal_progress_fn *progress, void *arg);
+
+/* By the holder of the lock: the hashes of all records in the bucket that covers this one, in no order, and the first hash
+ * behind it; 0: there is none. */
+typedef void store_hash_fn(void *arg, uint64_t hash);
+int store_hashes(struct store *store, uint64_t hash, store_hash_fn *each, void *arg, uint64_t *ret_next);
+/* Between two holds of the lock: whoever waits for it comes first. */
+void store_give_way(struct store *store);
+
 /* -- Looking after it ------------------------------------------------------------------------------ */
 
 struct store_stat {
@@ -110,10 +148,13 @@ struct store_stat {
     uint64_t records_n, record_bytes; /* keys and values */
     uint64_t file_bytes, pages_n, free_n, held_n;
     uint32_t levels; /* nodes on the way to a bucket */
+    uint32_t pins_n; /* roots that are pinned */
+    bool is_backup;
     uint8_t id[16];
     uint8_t boot[16]; /* of the life of the machine in which this process opened it */
     uint64_t seed;    /* of its hashes */
 };
+const char *store_name(const struct store *store); /* of its file of pages */
 int store_stat(struct store *store, struct store_stat *ret_stat);
 
 struct store_fault {
@@ -121,8 +162,8 @@ struct store_fault {
     char text[160];
 };
 typedef void store_fault_fn(void *arg, const struct store_fault *fault);
-/* Every page that the present root leads to, every record, every count; `each` is told of every fault.  Takes the lock
- * where the store can be written to.  SHOAL_ECORRUPT: there were some. */
+/* Every page that the present root leads to, every record, every count; `each` is told of the first faults.  Takes the lock
+ * where the store can be written to.  SHOAL_ECORRUPT: there were some; SHOAL_CHANGED: read-only, and others wrote. */
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n);
 
 #endif

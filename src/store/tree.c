@@ -186,7 +186,7 @@ static int way_find(struct tree *tree, uint64_t hash, struct way *ret_way)
 /* What a changed node or bucket was before stays until nobody needs it. */
 static int page_leave(struct tree *tree, struct page_ref ref)
 {
-    return ref.page == 0 ? SHOAL_OK : space_free(tree->space, ref.page, 1, ref.txn == tree->txn ? SPACE_OWN : SPACE_HEADED);
+    return ref.page == 0 ? SHOAL_OK : space_free_page(tree->space, ref);
 }
 
 static int node_change(struct tree *tree, struct tree_node *node)
@@ -446,14 +446,21 @@ static int child_bytes(struct tree *tree, struct tree_node *leaf, uint32_t entry
     return rc;
 }
 
-/* Both in memory, as one; 1: they were joined. */
-static int buckets_join(struct tree *tree, struct tree_node *leaf, uint32_t low_i, uint32_t high_i)
+/* 1: both go into one. */
+static int buckets_fit(struct tree *tree, struct tree_node *leaf, uint32_t low_i, uint32_t high_i)
 {
     uint32_t low_bytes, high_bytes = 0;
     int rc = child_bytes(tree, leaf, low_i, &low_bytes);
     if (rc == SHOAL_OK)
         rc = child_bytes(tree, leaf, high_i, &high_bytes);
-    if (rc != SHOAL_OK || low_bytes + high_bytes > JOINED_BYTES_MAX)
+    return rc == SHOAL_OK ? low_bytes + high_bytes <= JOINED_BYTES_MAX : rc;
+}
+
+/* Both in memory, as one; 1: they were joined. */
+static int buckets_join(struct tree *tree, struct tree_node *leaf, uint32_t low_i, uint32_t high_i)
+{
+    int rc = buckets_fit(tree, leaf, low_i, high_i);
+    if (rc != 1)
         return rc;
     for (int i = 0; i < 2; i++) {
         uint32_t entry = i == 0 ? low_i : high_i;
@@ -549,18 +556,11 @@ static int way_join(struct tree *tree, uint64_t hash)
     }
 }
 
-int tree_shrink(struct tree *tree, uint64_t hash)
+/* All of the way is changed. */
+static int leaf_join(struct tree *tree, struct tree_node *leaf, uint64_t hash)
 {
-    struct way way;
-    int joined = 1, rc = way_find(tree, hash, &way);
-    if (rc != SHOAL_OK)
-        return rc;
-    struct tree_node *leaf = leaf_of(&way);
     uint32_t entry = node_entry(leaf->depth, hash), low_i, high_i;
-    const struct bucket *bucket = leaf->child[entry].bucket;
-    if (bucket == NULL || bucket->head.used_bytes > SPARSE_BYTES)
-        return SHOAL_OK;
-    child_empty(tree, leaf, entry);
+    int joined = 1;
     bool any = false;
     while (joined == 1 && siblings(leaf, entry, &low_i, &high_i)) {
         joined = buckets_join(tree, leaf, low_i, high_i);
@@ -569,6 +569,63 @@ int tree_shrink(struct tree *tree, uint64_t hash)
     if (joined < 0)
         return joined;
     return any ? way_join(tree, hash) : SHOAL_OK;
+}
+
+int tree_shrink(struct tree *tree, uint64_t hash)
+{
+    struct way way;
+    int rc = way_find(tree, hash, &way);
+    if (rc != SHOAL_OK)
+        return rc;
+    struct tree_node *leaf = leaf_of(&way);
+    uint32_t entry = node_entry(leaf->depth, hash);
+    const struct bucket *bucket = leaf->child[entry].bucket;
+    if (bucket == NULL || bucket->head.used_bytes > SPARSE_BYTES)
+        return SHOAL_OK;
+    child_empty(tree, leaf, entry);
+    return leaf_join(tree, leaf, hash);
+}
+
+int tree_join(struct tree *tree, uint64_t hash)
+{
+    struct way way;
+    uint32_t low_i, high_i;
+    int rc = way_find(tree, hash, &way);
+    if (rc != SHOAL_OK)
+        return rc;
+    struct tree_node *leaf = leaf_of(&way);
+    if (!siblings(leaf, node_entry(leaf->depth, hash), &low_i, &high_i))
+        return SHOAL_OK;
+    int fit = buckets_fit(tree, leaf, low_i, high_i);
+    if (fit != 1)
+        return fit;
+    rc = way_change(tree, &way);
+    return rc == SHOAL_OK ? leaf_join(tree, leaf, hash) : rc;
+}
+
+/* -- Places -------------------------------------------------------------------------------------- */
+
+int tree_place(struct tree *tree, uint64_t hash, struct tree_place *ret_place)
+{
+    struct way way;
+    int rc = way_find(tree, hash, &way);
+    if (rc != SHOAL_OK)
+        return rc;
+    const struct tree_child *child = &leaf_of(&way)->child[node_entry(leaf_of(&way)->depth, hash)];
+    uint64_t range = child->depth == 0 ? 0 : (uint64_t)1 << (64 - child->depth);
+    *ret_place = (struct tree_place){ .bucket = child->bucket != NULL ? 0 : child->ref.page,
+                                      .next = hash_prefix(hash, child->depth) + range };
+    for (unsigned i = 0; i < way.n; i++)
+        if (way.node[i]->ref.page > ret_place->nodes)
+            ret_place->nodes = way.node[i]->ref.page;
+    return SHOAL_OK;
+}
+
+int tree_change_nodes(struct tree *tree, uint64_t hash)
+{
+    struct way way;
+    int rc = way_find(tree, hash, &way);
+    return rc == SHOAL_OK ? way_change(tree, &way) : rc;
 }
 
 /* -- Write --------------------------------------------------------------------------------------- */

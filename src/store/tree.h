@@ -45,6 +45,19 @@ int tree_divide(struct tree *tree, uint64_t hash);
 /* Something left it: joined with its neighbour where both are sparse. */
 int tree_shrink(struct tree *tree, uint64_t hash);
 
+/* The same without anything having left: as far as neighbours fit into one. */
+int tree_join(struct tree *tree, uint64_t hash);
+
+/* Where the hash's bucket lies. */
+struct tree_place {
+    uint64_t bucket; /* its page; 0: it has none, or none yet */
+    uint64_t nodes;  /* of the pages on the way there, the last one in the file */
+    uint64_t next;   /* the hash behind its range; 0: it is the last */
+};
+int tree_place(struct tree *tree, uint64_t hash, struct tree_place *ret_place);
+/* The nodes on the way get other pages. */
+int tree_change_nodes(struct tree *tree, uint64_t hash);
+
 /* The hash of a record that lies in a bucket. */
 uint64_t tree_item_hash(uint64_t seed, const struct bucket_item *item);
 
@@ -55,6 +68,5 @@ int tree_bad_record(const struct tree *tree);
 int tree_write_buckets(struct tree *tree);
 /* Writes everything, and says in the meta where the root is. */
 int tree_write(struct tree *tree, struct page_meta *io_meta);
-
 
 #endif

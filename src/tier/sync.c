@@ -144,6 +144,12 @@ int tier_sync(struct tier *tier, struct attachment *a)
     return pass_end(&p, rc);
 }
 
+int tier_backup(struct tier *tier, struct attachment *a, const char *directory, shoal_progress_fn *progress, void *arg)
+{
+    int rc = tier_sync(tier, a);
+    return rc == 0 ? store_backup(tier->store, directory, progress, arg) : rc;
+}
+
 /* The key's entry, if it has one, and dirty groups from there on: those of others who wait for the same lock, and who will
  * see for themselves what could not be copied. */
 static int key_pass(struct pass *p, const struct probe *probe)

@@ -72,6 +72,8 @@ static int judge_store(const struct segment *s, struct store *store, const char 
     int rc = store_stat(store, &stat);
     if (rc != 0)
         return rc;
+    if (stat.is_backup)
+        return error_set(SHOAL_ESTORE, "%s: is a backup, not the store that the map was made for", directory);
     if (memcmp(stat.id, s->geo.store_id, sizeof stat.id) != 0 || stat.seed != s->geo.seed)
         return error_set(SHOAL_ESTORE, "%s: is another store than the one that the map was made for", directory);
     if (memcmp(stat.boot, s->geo.boot, sizeof stat.boot) != 0)

@@ -51,10 +51,21 @@ int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *p
 /* Records come up until no more fit.  `progress` is asked every so many of them; what it answers, not 0, ends it. */
 int tier_warm(struct tier *tier, struct attachment *a, shoal_progress_fn *progress, void *arg, uint64_t *ret_n);
 
+/* Syncs, takes away the spill bits that nothing needs, and makes the store smaller (store_compact); others go on. */
+int tier_compact(struct tier *tier, struct attachment *a, shoal_progress_fn *progress, void *arg);
+/* Syncs, and copies what is in the store then (store_backup). */
+int tier_backup(struct tier *tier, struct attachment *a, const char *directory, shoal_progress_fn *progress, void *arg);
+
 /* -- Walking both -------------------------------------------------------------------------------- */
 
 /* By ranges of homes: the table's part of one first, then the store's, without what the table had. */
 struct tier_walk;
+/* The least hash of a home. */
+static inline uint64_t hash_least(const struct segment *s, uint64_t home)
+{
+    unsigned __int128 n = s->geo.groups_n;
+    return (uint64_t)((((unsigned __int128)home << 64) + n - 1) / n);
+}
 int tier_walk_open(struct tier *tier, struct tier_walk **ret_walk);
 /* As walk_next; the value goes to the sink's buffer.  SHOAL_SHORT: the same record comes again.  TABLE_MOVED: the walk has to
  * follow. */

@@ -145,13 +145,6 @@ static void range_begin(struct tier_walk *w, uint64_t home)
     met_forget(&w->met);
 }
 
-/* The least hash of a home. */
-static uint64_t hash_least(const struct segment *s, uint64_t home)
-{
-    unsigned __int128 n = s->geo.groups_n;
-    return (uint64_t)((((unsigned __int128)home << 64) + n - 1) / n);
-}
-
 int tier_walk_open(struct tier *tier, struct tier_walk **ret_walk)
 {
     struct tier_walk *w = calloc(1, sizeof *w);

@@ -70,10 +70,10 @@ static void victim_body(void *arg)
 
 /* -- Survivors ------------------------------------------------------------------------------------------ */
 
-static struct watched spawn(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
+static struct watched_process spawn(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
 {
     run->ready = 0;
-    struct watched one = { .pid = child_fork() };
+    struct watched_process one = { .pid = child_fork() };
     if (one.pid == 0) {
         close(gate[1]);
         close(exit_gate[1]);
@@ -84,9 +84,9 @@ static struct watched spawn(struct run *run, void (*body)(struct run *run, int w
 }
 
 /* A survivor that says when it is ready. */
-static struct watched spawn_ready(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
+static struct watched_process spawn_ready(struct run *run, void (*body)(struct run *run, int waits_for), int waits_for)
 {
-    struct watched one = spawn(run, body, waits_for);
+    struct watched_process one = spawn(run, body, waits_for);
     require(watch_all(&one, 1, &run->progress, &run->ready) == WATCH_ENDED && run->ready,
             "%s: nobody can open beside an idle victim: %s", run->scene->system->name, run->text);
     return one;
@@ -102,7 +102,7 @@ static void judge_status(struct run *run, int status, const char *who)
 }
 
 /* Nobody who is blocked is left behind. */
-static void reap(struct watched *one)
+static void reap(struct watched_process *one)
 {
     if (one->pid <= 0)
         return;
@@ -114,7 +114,7 @@ static void reap(struct watched *one)
 /* A process that comes after all that: opens, reads everything, counts what fits. */
 static void newcomer(struct run *run)
 {
-    struct watched last = spawn(run, survive_newcomer, -1);
+    struct watched_process last = spawn(run, survive_newcomer, -1);
     const enum watch_end end = watch_all(&last, 1, &run->progress, NULL);
     if (end == WATCH_ENDED)
         judge_status(run, last.status, "a newcomer");
@@ -125,7 +125,7 @@ static void newcomer(struct run *run)
 
 /* -- The three fates -------------------------------------------------------------------------------------- */
 
-static void after_kill(struct run *run, struct stepper *stepper, struct watched *survivor)
+static void after_kill(struct run *run, struct stepper *stepper, struct watched_process *survivor)
 {
     step_kill(stepper); /* waited for: what the kernel does for the dead is done */
     close(gate[1]);
@@ -147,12 +147,12 @@ static void stop_literally(struct stepper *stepper)
             status);
 }
 
-static void after_stop(struct run *run, struct stepper *stepper, struct watched *survivor)
+static void after_stop(struct run *run, struct stepper *stepper, struct watched_process *survivor)
 {
     stop_literally(stepper);
     close(gate[1]);
     run->blocked = watch_all(survivor, 1, &run->progress, NULL);
-    struct watched both[2] = { *survivor, { .pid = stepper->pid } };
+    struct watched_process both[2] = { *survivor, { .pid = stepper->pid } };
     kill(both[1].pid, SIGCONT);
     const enum watch_end end = watch_all(both, 2, &run->progress, NULL);
     if (end != WATCH_ENDED && run->found == FOUND_RIGHT) {
@@ -197,8 +197,8 @@ void run_once(struct run *run, struct trace *record)
         record_all(run, &stepper, record);
         return;
     }
-    struct watched keeper = spawn_ready(run, survive_keeper, exit_gate[0]);
-    struct watched survivor = spawn_ready(run, survive_veteran, gate[0]);
+    struct watched_process keeper = spawn_ready(run, survive_keeper, exit_gate[0]);
+    struct watched_process survivor = spawn_ready(run, survive_veteran, gate[0]);
     run->strayed = !step_to(&stepper, run->trace, run->point);
     require(stepper.signal == 0, "the victim died of signal %d at %s", stepper.signal, step_symbol(stepper.rip));
     if (run->fate == FATE_KILL)

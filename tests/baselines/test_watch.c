@@ -38,14 +38,14 @@ static void wakes_late(void)
     pthread_mutex_unlock(mutex);
 }
 
-static struct watched start(void (*body)(void))
+static struct watched_process start(void (*body)(void))
 {
     const pid_t pid = child_fork();
     if (pid == 0) {
         body();
         _exit(0);
     }
-    return (struct watched){ .pid = pid };
+    return (struct watched_process){ .pid = pid };
 }
 
 static void make_mutex(void)
@@ -61,7 +61,7 @@ int main(void)
 {
     make_mutex();
     watch_begin();
-    struct watched one = start(ends_late);
+    struct watched_process one = start(ends_late);
     require(watch_all(&one, 1, &progress, NULL) == WATCH_ENDED, "a wait with a timeout was taken for ever");
 
     one = start(spins);
@@ -69,7 +69,7 @@ int main(void)
     kill(one.pid, SIGKILL);
     waitpid(one.pid, NULL, 0);
 
-    struct watched two[2] = { start(waits) };
+    struct watched_process two[2] = { start(waits) };
     require(watch_all(two, 1, &progress, NULL) == WATCH_ASLEEP, "one who waits for a held lock was not seen");
     two[1] = start(wakes_late);
     require(watch_all(two, 2, &progress, NULL) == WATCH_ENDED, "one who could be woken was taken for blocked");

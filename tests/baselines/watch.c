@@ -93,7 +93,7 @@ static uint64_t processor_ns(pid_t pid)
 
 /* -- All ------------------------------------------------------------------------------------------------ */
 
-static uint32_t collect(struct watched *list, uint32_t n)
+static uint32_t collect(struct watched_process *list, uint32_t n)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -105,11 +105,11 @@ static uint32_t collect(struct watched *list, uint32_t n)
 }
 
 /* true = every one was asleep, from the look before to this one */
-static bool look_asleep(struct watched *list, uint32_t n)
+static bool look_asleep(struct watched_process *list, uint32_t n)
 {
     bool all = true;
     for (uint32_t i = 0; i < n; i++) {
-        struct watched *one = &list[i];
+        struct watched_process *one = &list[i];
         if (one->pid == 0)
             continue;
         const uint64_t switches = switches_if_for_ever(one->pid);
@@ -119,7 +119,7 @@ static bool look_asleep(struct watched *list, uint32_t n)
     return all;
 }
 
-static bool look_spinning(struct watched *list, uint32_t n, uint64_t progress)
+static bool look_spinning(struct watched_process *list, uint32_t n, uint64_t progress)
 {
     for (uint32_t i = 0; i < n; i++) {
         if (list[i].pid == 0)
@@ -135,7 +135,7 @@ static bool look_spinning(struct watched *list, uint32_t n, uint64_t progress)
     return false;
 }
 
-enum watch_end watch_all(struct watched *list, uint32_t n, const volatile uint64_t *progress,
+enum watch_end watch_all(struct watched_process *list, uint32_t n, const volatile uint64_t *progress,
                          const volatile uint32_t *ready)
 {
     const struct timespec between = { .tv_nsec = LOOK_NS };

@@ -25,7 +25,7 @@
 
 enum watch_end { WATCH_ENDED, WATCH_ASLEEP, WATCH_SPINNING };
 
-struct watched {
+struct watched_process {
     pid_t pid;   /* 0: ended, and waited for */
     int status;  /* of waitpid, once it ended */
     uint64_t switches, ns, progress; /* of the last look; switches: 0 = was not asleep for ever */
@@ -36,7 +36,7 @@ void watch_begin(void);
 
 /* Until all have ended, or never will.  *progress: grows with each finished operation of any of them.
  * ready (may be NULL): ends as soon as this is not 0, too. */
-enum watch_end watch_all(struct watched *list, uint32_t n, const volatile uint64_t *progress,
+enum watch_end watch_all(struct watched_process *list, uint32_t n, const volatile uint64_t *progress,
                          const volatile uint32_t *ready);
 
 #endif

@@ -245,6 +245,151 @@ def test_store_and_sync():
     expect(2, "warm", NAME, err="has no store to warm up with")
 
 
+def test_compact():
+    with tempfile.TemporaryDirectory() as folder:
+        store = folder + "/store"
+        fresh("--capacity", "200", "--heap", "64K", "--store", store, "--spill")
+        lines = b"".join(b'{"key": "key %d", "value": "%s"}\n' % (i, b"v" * 100) for i in range(4000))
+        expect(0, "load", NAME, "-", stdin=lines, what="load")
+        expect(0, "sync", NAME)
+        before = Run("store-stat", "--json", NAME).json()
+        check(before["records"] == 4000 and before["durable_transaction"] == before["transaction"] > 0 and
+              before["pages"] > 100 and before["levels"] >= 1 and before["pins"] == before["backup"] == 0 and
+              before["bytes_per_record"] * 4000 == before["file_bytes"] and len(before["id"]) == 32, "store-stat", before)
+        there = Run("store-stat", "--json", store).json()
+        check(there["id"] == before["id"] and there["records"] == 4000, "store-stat of the directory", there)
+        check(re.search(r"^records +4000$", Run("store-stat", NAME).out.decode(), re.M), "store-stat as text")
+        fresh("--capacity", "200", "--heap", "64K", "--store", store, "--spill")
+        keep = records()
+        for i in range(0, 4000, 100):
+            expect_quiet = Run("del", NAME, f"key {i}")
+            del keep[b"key %d" % i]
+            if expect_quiet.status != 0:
+                check(False, "del", expect_quiet)
+        expect(0, "compact", NAME, out=b"")
+        check(records() == keep, "compact keeps every record")
+        after = Run("store-stat", "--json", NAME).json()
+        live = after["pages"] - after["free_pages"] - after["held_pages"]
+        check(after["records"] == len(keep) and after["pages"] <= live + live // 8 + 32 and
+              after["file_bytes"] <= before["file_bytes"], "the file is as small as what is in it", after)
+        expect(0, "check", NAME)
+        run = Run("compact", "--progress", NAME)
+        check(run.status == 0 and run.out == b"" and re.search(rb"\r\x1b\[K\d+ of about \d+", run.err) and
+              run.err.endswith(b"\r\x1b[K"), "compact --progress", run)
+        check(Run("compact", "--progress", "--json", NAME).err == b"", "--json shows no progress")
+        Run("rm", NAME)
+    fresh()
+    expect(2, "compact", NAME, err="has no store to compact with")
+    expect(2, "store-stat", NAME, err="has no store")
+    expect(3, "store-stat", "/dev/shm/", err="pages")
+
+
+def test_backup_and_restore():
+    with tempfile.TemporaryDirectory() as folder:
+        store, backup, restored = folder + "/store", folder + "/backup", folder + "/restored"
+        fresh("--capacity", "200", "--heap", "64K", "--store", store, "--spill")
+        lines = b"".join(b'{"key": "key %d", "value": "%s"}\n' % (i, b"v" * 100) for i in range(3000))
+        expect(0, "load", NAME, "-", stdin=lines, what="load")
+        expect(0, "backup", NAME, backup, out=b"")
+        expect(0, "put", NAME, "later", "x" * 5000)
+        expect(0, "put", NAME, "big", "-", stdin=b"y" * 40000)
+        expect(0, "backup", NAME, backup, out=b"", what="again, into the same one")
+        then = records()
+        expect(0, "del", NAME, "later")
+        check(Run("store-stat", "--json", backup).json()["backup"] == 1, "store-stat of a backup")
+        expect(3, "backup", NAME, store, err="store/pages: is a store, or damaged, and no backup")
+        expect(3, "backup", NAME, folder + "/none/backup", err="none/backup")
+        expect(3, "create", NAME + "-other", "--store", backup, err="is a backup")
+        expect(3, "restore", store, restored, err="is no backup")
+        expect(3, "restore", backup, store, err="is there already")
+        with open(backup + "/pages", "r+b") as file:
+            file.seek(os.path.getsize(backup + "/pages") // 2)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 1]))
+            file.flush()
+            expect(4, "restore", backup, restored, err=r"backup/pages, page \d+: ", what="a flipped bit in the backup")
+            expect(3, "create", NAME + "-other", "--store", restored + "/none", err="restored/none")
+            file.seek(-1, 1)
+            file.write(byte)
+        run = Run("restore", "--progress", backup, restored)
+        check(run.status == 0 and b" pages" in run.err, "restore --progress", run)
+        expect(3, "restore", backup, restored, err="is there already")
+        Run("rm", NAME)
+        expect(0, "create", NAME, "--capacity", "200", "--heap", "64K", "--store", restored, "--spill",
+               what="a map above the restored store")
+        check(records() == then, "has what the backup had")
+        expect(0, "check", NAME)
+        Run("rm", NAME)
+        os.mkdir(folder + "/closed", 0o500)
+        fresh("--capacity", "200", "--store", store)
+        if os.getuid() != 0:
+            expect(3, "backup", NAME, folder + "/closed", err="closed/pages: open: Permission denied")
+        Run("rm", NAME)
+    fresh()
+    expect(2, "backup", NAME, "/tmp/none", err="has no store to back up with")
+    expect(2, "backup", NAME, err="an argument is missing")
+
+
+def test_check_of_a_store():
+    """A flipped bit anywhere is named with file and page, or is in what nobody reads."""
+    with tempfile.TemporaryDirectory() as folder:
+        store, named = folder + "/store", 0
+        fresh("--capacity", "200", "--heap", "64K", "--store", store, "--spill")
+        lines = b"".join(b'{"key": "key %d", "value": "%s"}\n' % (i, b"v" * 100) for i in range(1500))
+        expect(0, "load", NAME, "-", stdin=lines, what="load")
+        expect(0, "put", NAME, "big", "-", stdin=b"y" * 30000)
+        expect(0, "sync", NAME)
+        expect(0, "check", NAME)
+        pages = os.path.getsize(store + "/pages") // 4096
+        used = Run("store-stat", "--json", NAME).json()
+        with open(store + "/pages", "r+b") as file:
+            for page in range(0, pages, max(1, pages // 40)):
+                at = page * 4096 + 100
+                file.seek(at)
+                byte = file.read(1)
+                file.seek(at)
+                file.write(bytes([byte[0] ^ 16]))
+                file.flush()
+                run = Run("check", NAME)
+                where = re.search(rb"store/pages, page (\d+): ", run.err)
+                if run.status == 4 and where and page - 8 < int(where[1]) <= page:  # the value's first one, of eight
+                    named += 1
+                elif run.status != 0:
+                    check(False, f"check with a flipped bit in page {page}", run)
+                file.seek(at)
+                file.write(byte)
+                file.flush()
+        check(named > 10, f"{named} flipped bits are named with file and page", used)
+        expect(0, "check", NAME)
+        Run("rm", NAME)
+
+
+def test_dump_and_load_of_both_tiers():
+    with tempfile.TemporaryDirectory() as folder:
+        fresh("--capacity", "200", "--heap", "64K", "--store", folder + "/store", "--spill")
+        lines = b"".join(b'{"key_base64": "%s", "value": "%s"}\n' %
+                         (base64.b64encode(b"key\x00\xff %d" % i), b"v" * (i % 300)) for i in range(3000))
+        expect(0, "load", NAME, "-", stdin=lines, what="load of fifteen times the capacity")
+        expect(0, "incr", NAME, "n", "42")
+        stat = Run("stat", "--json", NAME).json()
+        check(stat["evicted"] > 1000, "most of it is in the store alone", stat)
+        for format in ([], ["--tsv"]):
+            dump = Run("dump", *format, NAME).out
+            other = NAME + "-second"
+            Run("rm", other)
+            expect(0, "create", other, "--capacity", "10000", "--heap", "4M")
+            expect(0, "load", *format, other, "-", stdin=dump, out=b"3001 records\n", what="load elsewhere")
+            check(records(other) == records(), "it is equal")
+            Run("rm", other)
+            expect(0, "create", other, "--capacity", "300", "--heap", "64K", "--store", folder + "/other" + str(len(format)),
+                   "--spill")
+            expect(0, "load", *format, other, "-", stdin=dump, out=b"3001 records\n", what="load into another spilling map")
+            check(records(other) == records(), "it is equal")
+            Run("rm", other)
+        Run("rm", NAME)
+
+
 # -- create ----------------------------------------------------------------------------
 
 
@@ -657,7 +802,8 @@ def test_terminals():
 
 def test_help_and_version():
     run = expect(0, "--help")
-    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "sync", "warm", "salvage", "rm")
+    commands = ("create", "get", "put", "add", "del", "incr", "list", "load", "dump", "stat", "check", "reap", "sync", "warm", "compact",
+                "backup", "restore", "store-stat", "rebuild", "salvage", "rm")
     check(all(re.search(rf"^  {name} ", run.out.decode(), re.M) for name in commands), "--help names every command")
     for name in commands:
         run = Run(name, "--help")

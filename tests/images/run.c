@@ -123,6 +123,8 @@ int run_open(struct run *run)
 
 static void close_one(struct run *run)
 {
+    store_unpin(run->pin);
+    run->pin = NULL;
     if (run->store == NULL)
         return;
     if (run->is_locked && run->number % 2 == 0) /* store_close unlocks too */
@@ -222,6 +224,34 @@ static int swap(struct run *run)
     return lock(run);
 }
 
+/* What is in the store is the same before and behind it, and on disk then. */
+static int compact(struct run *run)
+{
+    store_unpin(run->pin);
+    run->pin = NULL;
+    store_unlock(run->store);
+    run->is_locked = false;
+    oracle_return_to(&run->oracle, run->oracle.visible);
+    uint32_t state = oracle_add(&run->oracle);
+    record_mark(LOG_BEGUN, state, true);
+    int code = store_compact(run->store, NULL, NULL);
+    if (code != 0)
+        return code < 0 ? code : wrong("compacting answers %d", code);
+    record_mark(LOG_RETURNED, state, true);
+    run->oracle.visible = run->oracle.durable = state;
+    return lock(run);
+}
+
+static int pin(struct run *run)
+{
+    int code = run->pin == NULL ? publish(run, false) : store_pin_check(run->pin);
+    if (run->pin == NULL && code == 0)
+        return store_pin(run->store, &run->pin);
+    store_unpin(run->pin);
+    run->pin = NULL;
+    return code;
+}
+
 static int reboot(struct run *run)
 {
     run_close(run);
@@ -250,6 +280,10 @@ int run_step(struct run *run, const struct step *step)
         return relock(run);
     case STEP_SWAP:
         return swap(run);
+    case STEP_COMPACT:
+        return compact(run);
+    case STEP_PIN:
+        return pin(run);
     case STEP_REOPEN:
         close_one(run);
         return run_open(run);

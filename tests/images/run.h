@@ -17,6 +17,7 @@ struct run {
     struct oracle oracle;
     struct store *store; /* NULL: not open */
     struct store *other; /* a second handle, or NULL */
+    struct store_pin *pin; /* of one of them, or NULL */
     bool is_locked;
     uint64_t number;     /* of the latest value */
     uint32_t boot;

@@ -30,6 +30,7 @@ static const struct step short_steps[] = {
     { STEP_DELETE, "missing", 8, 0 },    { STEP_PUBLISH, "publish", 0, 0 }, { STEP_COMMIT, "commit", 0, 0 },
     { STEP_ABORT, "abort", 0, 0 },       { STEP_RELOCK, "relock", 0, 0 },   { STEP_REOPEN, "reopen", 0, 0 },
     { STEP_REBOOT, "reboot", 0, 0 },     { STEP_SWAP, "swap", 0, 0 },
+    { STEP_COMPACT, "compact", 0, 0 },   { STEP_PIN, "pin", 0, 0 },
 };
 #define SHORT_N ((uint32_t)(sizeof short_steps / sizeof short_steps[0]))
 
@@ -145,6 +146,7 @@ static enum step_kind random_kind(uint64_t *chance)
     } kinds[] = {
         { STEP_DELETE, 14 }, { STEP_PUBLISH, 7 }, { STEP_COMMIT, 5 }, { STEP_ABORT, 1 },
         { STEP_RELOCK, 1 },  { STEP_REOPEN, 1 },  { STEP_REBOOT, 1 }, { STEP_SWAP, 5 },
+        { STEP_COMPACT, 2 }, { STEP_PIN, 5 },
     };
     uint32_t left = random_below(chance, 100);
     for (uint32_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {

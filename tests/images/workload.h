@@ -17,6 +17,8 @@ enum step_kind {
     STEP_ABORT,
     STEP_RELOCK,  /* unlock and lock: what is not published goes */
     STEP_SWAP,    /* unlock, and lock by another handle, which stays open as this one does */
+    STEP_COMPACT, /* unlock, compact, lock */
+    STEP_PIN,     /* publish, and pin what is there; where something is pinned, read all of that, and let it go */
     STEP_REOPEN,  /* close, open and lock */
     STEP_REBOOT,  /* the same, in another life of the machine: only what is committed stays */
 };

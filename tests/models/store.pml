@@ -11,6 +11,10 @@
  *   the same.  (That no number is used twice, after deaths of holders and machine, is more than S1 to S3 need: it makes
  *   lost and stale writes known.)
  *
+ *   With PIN somebody keeps a root as it is: under the lock he pins the published one, and lets it go, or dies, at any
+ *   time.  Pages are freed by their transaction: one that a pinned root leads to is held, and what is held waits for the
+ *   pin as for the durable root.
+ *
  *   publish   pages; meta; root word
  *   commit    pages; flush; meta, marked as flushed; flush; durable word; root word
  *   lock      in a new life of the machine: choose a meta; take over a meta that is newer than the root word
@@ -18,6 +22,7 @@
  * What is asserted
  *   S1 the root that counts leads to what was written under it, at any time, in whatever life of the machine
  *   S2 after a death of the machine nothing that a commit returned for is lost
+ *   S4 what the pinned root leads to is what was written under it
  *   S3 a reader who meets a page of another identity than he was led to finds the root word changed; who meets the same
  *      identity has the very bytes
  */
@@ -65,6 +70,23 @@ byte life;              /* the holder's */
 byte ghost;             /* transactions that were begun, ever */
 byte acked;             /* the last commit that returned */
 byte kills, powers;
+#ifdef PIN
+#ifndef PINS
+#define PINS 1
+#endif
+byte pinned;            /* the transaction; 0: none */
+byte pinned_page[2], pinned_txn[2], pinned_ghost[2];
+bit busy;               /* the holder is between its look at the pin and the root word */
+byte pins;
+
+/* S4 */
+inline pinned_is_whole()
+{
+    for (c : 0 .. 1) {
+        assert(pinned == 0 || (mem_txn[pinned_page[c]] == pinned_txn[c] && mem_ghost[pinned_page[c]] == pinned_ghost[c]))
+    }
+}
+#endif
 
 inline meta_copy(to, from)
 {
@@ -131,6 +153,12 @@ inline take_over()
     }
 }
 
+#ifdef PIN
+#define UNPINNED(txn) (pinned == 0 || (txn) <= pinned)
+#else
+#define UNPINNED(txn) true
+#endif
+
 /* What another durable root makes of a map that was written before. */
 inline settle_uses()
 {
@@ -142,9 +170,17 @@ inline settle_uses()
 #endif
         for (i : 0 .. PAGES - 1) {
             if
+#ifdef BROKEN_RELEASE_BY_DURABLE
             :: mine.use[i] == HELD -> mine.use[i] = FREE
+#else
+            :: mine.use[i] == HELD && UNPINNED(TXN(root)) -> mine.use[i] = FREE
+#endif
 #ifndef BROKEN_NEW_FOR_EVER
+#ifdef BROKEN_NEW_BY_PIN
+            :: mine.use[i] == NEW && UNPINNED(TXN(root)) -> mine.use[i] = USED
+#else
             :: mine.use[i] == NEW -> mine.use[i] = USED
+#endif
 #endif
             :: else
             fi
@@ -152,6 +188,13 @@ inline settle_uses()
     :: else
     fi
 }
+
+/* Does no pinned root lead to a page of this transaction? */
+#if defined(PIN) && !defined(BROKEN_PINNED_IS_FREE)
+#define KEPT_FOR_NOBODY(txn) (pinned == 0 || (txn) > pinned)
+#else
+#define KEPT_FOR_NOBODY(txn) true
+#endif
 
 /* One of the two pages anew. */
 inline rewrite(which)
@@ -171,7 +214,8 @@ inline rewrite(which)
 #ifdef BROKEN_AT_ONCE
             :: mine.use[mine.page[which]] == NEW -> mine.use[mine.page[which]] = FREE
 #else
-            :: mine.use[mine.page[which]] == NEW -> later = later | (1 << mine.page[which])
+            :: mine.use[mine.page[which]] == NEW && KEPT_FOR_NOBODY(mine.txn_of[which]) ->
+                later = later | (1 << mine.page[which])
 #endif
             :: else -> mine.use[mine.page[which]] = HELD
             fi;
@@ -184,6 +228,9 @@ inline rewrite(which)
     if
     :: take < PAGES -> atomic {
            mem_txn[take] = mine.txn; mem_ghost[take] = who;
+#ifdef PIN
+           pinned_is_whole();
+#endif
            root_is_whole(root) }
     :: else
     fi
@@ -226,6 +273,9 @@ again:
         :: else -> goto over
         fi;
         atomic {
+#ifdef PIN
+            busy = 1;
+#endif
             ghost++;
             who = ghost;
             meta_copy(mine, mem[PLACE(root)]);
@@ -284,7 +334,11 @@ again:
         :: commit -> durable = WORD(mine.txn, place)
         :: !commit
         fi;
-        atomic { root = WORD(mine.txn, place); root_is_whole(root) };
+        atomic { root = WORD(mine.txn, place); root_is_whole(root)
+#ifdef PIN
+                 ; busy = 0
+#endif
+        };
         atomic { if :: commit -> acked = mine.txn :: else fi };
         goto again
     } unless { life != own };
@@ -349,13 +403,46 @@ proctype kernel()
     od
 }
 
+#ifdef PIN
+/* A dead holder's lock is free, but whoever has it next takes over first what there is; the pinner waits for that. */
+#define NEWER(i) (mem[i].txn > TXN(root) && mem[i].boot == boot)
+proctype pinner()
+{
+    byte c;
+    do
+#ifdef BROKEN_PIN_WITHOUT_LOCK
+    :: atomic { pins < PINS && pinned == 0 && ready ->
+#else
+    :: atomic { pins < PINS && pinned == 0 && ready && !busy && !NEWER(0) && !NEWER(1) && !NEWER(2) ->
+#endif
+           pins++;
+           pinned = TXN(root);
+           for (c : 0 .. 1) {
+               pinned_page[c] = mem[PLACE(root)].page[c];
+               pinned_txn[c] = mem[PLACE(root)].txn_of[c];
+               pinned_ghost[c] = mem[PLACE(root)].ghost[c]
+           }
+           c = 0 }
+    :: atomic { pinned != 0 -> pinned = 0 }
+    :: pins == PINS && pinned == 0 -> break
+    od
+}
+#endif
+
 proctype fate()
 {
     byte i, c;
     do
-    :: atomic { kills < KILLS -> kills++; life++ }
+    :: atomic { kills < KILLS -> kills++; life++
+#ifdef PIN
+                ; busy = 0
+#endif
+       }
     :: atomic { powers < POWERS ->
            powers++; life++; boot++; ready = 0;
+#ifdef PIN
+           busy = 0; pinned = 0;
+#endif
            for (i : 0 .. PAGES - 1) { mem_txn[i] = disk_txn[i]; mem_ghost[i] = disk_ghost[i] }
            for (i : 0 .. 2) { meta_copy(mem[i], disk[i]) }
            i = 0; c = 0 }
@@ -374,6 +461,9 @@ init {
         flush_all();
         root = WORD(1, 0); durable = root; started = 1; acked = 1; ready = 1;
         run holder(); run kernel(); run fate();
+#ifdef PIN
+        run pinner();
+#endif
 #ifndef NO_READER
         run reader()
 #endif
