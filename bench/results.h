@@ -26,6 +26,7 @@ struct plan {
     double seconds; /* per timed workload */
     double limit;   /* no new round that would end later than this many seconds; 0 = none */
     uint8_t chosen[WORKLOADS_N];
+    const char *directory; /* of file-like tables */
 };
 
 /* Which figure: an index into each list of the plan.  METRIC_BYTES stands beside the workloads. */
