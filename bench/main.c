@@ -41,6 +41,7 @@ static const char usage_text[] = "usage: %s [options]\n"
                                  "  --limit S          begin no round that would end later than this (none)\n"
                                  "  --peers NAME,...   (all that were built)\n"
                                  "  --workloads NAME,...   or `all` (those that --list does not call on request)\n"
+                                 "  --clock cpu        tables and ratios by processor time: for a busy machine (wall)\n"
                                  "  --directory DIR    where tables that are files lie (%s)\n"
                                  "  --csv FILE         every round's figures\n"
                                  "  --fact TEXT        a `name: value` for the head of the CSV\n"
@@ -178,6 +179,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
         return parse_peers(text, plan);
     case 'W':
         return parse_workloads(text, plan);
+    case 'C':
+        plan->by_cpu = strcmp(text, "cpu") == 0;
+        return plan->by_cpu || strcmp(text, "wall") == 0 ? 0 : complain("--clock", text);
     case 'd':
         plan->directory = text;
         return 0;
@@ -210,6 +214,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "limit", required_argument, NULL, 'L' },
         { "peers", required_argument, NULL, 'p' },
         { "workloads", required_argument, NULL, 'W' },
+        { "clock", required_argument, NULL, 'C' },
         { "directory", required_argument, NULL, 'd' },
         { "csv", required_argument, NULL, 'c' },
         { "fact", required_argument, NULL, 'f' },

@@ -83,7 +83,7 @@ void report_csv_head(FILE *out, const struct plan *plan, const char *const *fact
         fprintf(out, "# peer %s: %s, %s; %s\n", plan->drivers[i]->name, report_group(plan->drivers[i]->group),
                 worker_kind(plan->drivers[i]), plan->drivers[i]->settings);
     fprintf(out, "peer,group,worker_kind,workload,key_bytes,value_bytes,keys,workers,round,ops,seconds,"
-                 "ops_per_s,bytes_per_entry,error\n");
+                 "ops_per_s,bytes_per_entry,error,cpu_seconds\n");
 }
 
 static void csv_start(FILE *out, const struct plan *plan, unsigned round, struct cell cell)
@@ -109,11 +109,11 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
         csv_start(out, plan, round, cell);
         fprintf(out, ",,,,");
         csv_text(out, session->error);
-        fputc('\n', out);
+        fputs(",\n", out);
         return;
     }
     csv_start(out, plan, round, cell);
-    fprintf(out, ",,,%.2f,\n", session->bytes_per_entry);
+    fprintf(out, ",,,%.2f,,\n", session->bytes_per_entry);
     for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++) {
         uint64_t ops = session->cell[cell.metric].ops;
         double seconds = session->cell[cell.metric].seconds;
@@ -123,7 +123,7 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
         fprintf(out, "%" PRIu64 ",%.6f,%.0f,,", ops, seconds, (double)ops / seconds);
         if (workloads[cell.metric].kind == WORKLOAD_REOPEN && session->lost > 0)
             fprintf(out, "%" PRIu64 " keys lost", session->lost);
-        fputc('\n', out);
+        fprintf(out, ",%.6f\n", session->cell[cell.metric].cpu_seconds);
     }
     fflush(out);
 }
@@ -177,10 +177,11 @@ static void table(FILE *out, const struct results *results, struct cell cell)
     const struct plan *plan = results->plan;
     int subject = find_subject(plan);
     fprintf(out,
-            "\n%" PRIu64 " keys of %zu bytes, values of %zu, %" PRIu64 " worker%s, %u round%s; million operations/s; "
+            "\n%" PRIu64 " keys of %zu bytes, values of %zu, %" PRIu64 " worker%s, %u round%s; million operations/s%s; "
             "sync, reopen: a second\n",
             plan->keys[cell.keys], plan->key_bytes, plan->value_bytes, plan->workers[cell.workers],
-            plan->workers[cell.workers] == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s");
+            plan->workers[cell.workers] == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s",
+            plan->by_cpu ? " of processor time" : "");
     fprintf(out, "%-16s%-20s%-10s%10s%9s%9s%10s\n", "workload", "peer", "workers", "median", "min", "max",
             subject >= 0 ? "shoal/it" : "");
     for (cell.metric = 0; cell.metric < METRICS_N; cell.metric++) {

@@ -216,15 +216,17 @@ static int host_job(struct host *host, int job)
 static void host_count(const struct host *host, int job)
 {
     uint64_t ops = 0;
-    int64_t start = INT64_MAX, end = INT64_MIN;
+    int64_t start = INT64_MAX, end = INT64_MIN, cpu = 0;
     for (unsigned i = 0; i < host->session->workers_n; i++) {
         const struct tally *tally = &host->share->slot[i].tally;
         ops += tally->ops;
+        cpu += tally->cpu_ns;
         start = tally->start_ns < start ? tally->start_ns : start;
         end = tally->end_ns > end ? tally->end_ns : end;
     }
     host->share->result.cell[job].ops = ops;
     host->share->result.cell[job].seconds = (double)(end - start) * 1e-9;
+    host->share->result.cell[job].cpu_seconds = (double)cpu * 1e-9;
 }
 
 static double rss_bytes(void)

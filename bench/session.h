@@ -28,7 +28,7 @@ struct session {
 struct session_result {
     struct {
         uint64_t ops; /* 0 = not run */
-        double seconds;
+        double seconds, cpu_seconds;
     } cell[WORKLOADS_N];    /* ops of all workers; from the first start to the last end */
     double bytes_per_entry; /* allocated beyond keys and values; may be negative where a peer shares nothing */
     uint64_t lost;          /* REOPEN: keys that were not there, or not whole */

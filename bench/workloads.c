@@ -53,6 +53,13 @@ int64_t workload_clock_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+static int64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 /* -- A worker -------------------------------------------------------------------- */
 
 int worker_init(struct worker *worker, const struct driver *driver, void *handle, const struct keyset *set,
@@ -280,6 +287,7 @@ static int delete_one(struct worker *worker, const char *key)
 /* Insert and delete: each worker its own share. */
 static int run_all(struct worker *worker, const struct workload *workload, struct tally *ret_tally)
 {
+    int64_t cpu = cpu_ns();
     uint64_t from = worker->set->keys_n * worker->index / worker->workers_n;
     uint64_t to = worker->set->keys_n * (worker->index + 1) / worker->workers_n;
     ret_tally->start_ns = workload_clock_ns();
@@ -289,6 +297,7 @@ static int run_all(struct worker *worker, const struct workload *workload, struc
             return DRIVER_FAILED;
     int code = commit(worker);
     ret_tally->end_ns = workload_clock_ns();
+    ret_tally->cpu_ns = cpu_ns() - cpu;
     ret_tally->ops = to - from;
     return code;
 }
@@ -300,7 +309,7 @@ int workload_run(struct worker *worker, const struct workload *workload, double 
     if (workload->kind == WORKLOAD_SYNC && worker->driver->sync(worker->handle) != 0)
         return DRIVER_FAILED; /* what came before is not counted */
     chunk_fn *chunk = chunk_of(worker, workload);
-    int64_t start = workload_clock_ns(), now;
+    int64_t cpu = cpu_ns(), start = workload_clock_ns(), now;
     int64_t deadline = start + (int64_t)(seconds * 1e9);
     uint64_t ops = 0;
     do {
@@ -311,7 +320,7 @@ int workload_run(struct worker *worker, const struct workload *workload, double 
     } while (now < deadline);
     if (commit(worker) != 0)
         return DRIVER_FAILED;
-    *ret_tally = (struct tally){ .ops = ops, .start_ns = start, .end_ns = workload_clock_ns() };
+    *ret_tally = (struct tally){ ops, start, workload_clock_ns(), cpu_ns() - cpu };
     return 0;
 }
 
@@ -330,12 +339,14 @@ int workload_write_on(struct worker *worker, _Atomic uint64_t *writes)
 int workload_reopen(struct worker *worker, const struct driver_setup *setup, struct tally *ret_tally, uint64_t *ret_lost)
 {
     const struct driver *driver = worker->driver;
+    int64_t cpu = cpu_ns();
     ret_tally->ops = 1;
     ret_tally->start_ns = workload_clock_ns();
     if ((driver->reopen ? driver->reopen(setup, &worker->handle) : driver->open(setup, worker, &worker->handle)) != 0)
         return DRIVER_FAILED;
     *ret_lost = get_present(worker, key_at(worker, KEYSET_PRESENT, 0)) != 0;
     ret_tally->end_ns = workload_clock_ns();
+    ret_tally->cpu_ns = cpu_ns() - cpu;
     for (uint64_t i = 1; i < worker->set->keys_n; i++)
         *ret_lost += get_present(worker, key_at(worker, KEYSET_PRESENT, i)) != 0;
     driver->close(worker->handle);

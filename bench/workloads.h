@@ -56,6 +56,7 @@ struct worker {
 struct tally {
     uint64_t ops; /* keys, not calls */
     int64_t start_ns, end_ns;
+    int64_t cpu_ns; /* of this worker's processor time, the kernel's for it included */
 };
 
 /* 0, or DRIVER_FAILED without memory. */
