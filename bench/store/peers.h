@@ -7,7 +7,7 @@
 
 #include "../peers/peers.h"
 
-/* Writes in one transaction, where the peer has them: more give none of them more (tried with 100 to 100 000). */
+/* Writes in one transaction, where the peer has them.  Chosen, not measured: other sizes were not tried. */
 #define WRITES_PER_COMMIT 10000u
 
 #ifdef __cplusplus
