@@ -50,12 +50,13 @@ enum driver_group {
     DRIVER_SUBJECT,       /* Shoal itself */
     DRIVER_SAME_CONTRACT, /* within one process; whole byte strings, safe against replacement */
     DRIVER_MULTI_PROCESS, /* the same between processes */
-    DRIVER_UNSAFE         /* gives up part of the contract: a bound, not a rival */
+    DRIVER_UNSAFE,        /* gives up part of the contract: a bound, not a rival */
+    DRIVER_ON_DISK        /* a file that outlives its processes */
 };
 
 /* How the bytes that a table takes are found, after the inserts. */
 enum driver_memory {
-    DRIVER_MEMORY_FILE, /* blocks the file system gave to setup->path */
+    DRIVER_MEMORY_FILE, /* blocks the file system gave to setup->path, or to the files in it */
     DRIVER_MEMORY_RSS   /* growth of the host's anonymous resident memory since before its open */
 };
 
@@ -64,7 +65,7 @@ enum driver_memory {
 
 struct driver_setup {
     const char *name;   /* unique in the machine while the session runs; [a-z0-9-], <= 48 bytes */
-    const char *path;   /* "/dev/shm/<name>": where a file-like table is */
+    const char *path;   /* "<directory>/<name>": where a file-like table is; /dev/shm for those in memory */
     uint64_t keys;      /* records that must fit; never more at one time */
     unsigned workers;   /* handles that will be open at one time, beside the host's */
     size_t key_bytes;   /* of every key */
@@ -107,6 +108,14 @@ struct driver {
     int (*put)(void *handle, const void *key, size_t key_bytes, const void *value, size_t value_bytes);
     /* Remove the key: 0 or DRIVER_MISSING. */
     int (*del)(void *handle, const void *key, size_t key_bytes);
+
+    /* Tables on disk; the others leave them out.  A driver may gather writes for one transaction, which its own gets
+     * see: this ends it, at the end of each workload and inside of its time. */
+    int (*commit)(void *handle);
+    /* What was written is on disk: it survives the machine. */
+    int (*sync)(void *handle);
+    /* A handle in a process that comes after a death of the one that wrote.  NULL = open. */
+    int (*reopen)(const struct driver_setup *setup, void **ret_handle);
 };
 
 #if defined(__GNUC__)

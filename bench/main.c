@@ -31,23 +31,25 @@ struct arguments {
     int list;
 };
 
-static const char usage_text[] = "usage: shoal-bench [options]\n"
+static const char usage_text[] = "usage: %s [options]\n"
                                  "  --keys N,...       records in the table (100000,1000000); suffixes k and M\n"
-                                 "  --workers N,...    processes or threads at work (1,2)\n"
+                                 "  --workers N,...    processes or threads at work\n"
                                  "  --key-bytes N      (16)\n"
                                  "  --value-bytes N    (100)\n"
                                  "  --rounds N         interleaved rounds (5)\n"
                                  "  --seconds S        of each timed workload (0.5)\n"
                                  "  --limit S          begin no round that would end later than this (none)\n"
                                  "  --peers NAME,...   (all that were built)\n"
-                                 "  --workloads NAME,...   or `all` (all but get_zipf and churn)\n"
+                                 "  --workloads NAME,...   or `all` (those that --list does not call on request)\n"
+                                 "  --clock cpu        tables and ratios by processor time: for a busy machine (wall)\n"
+                                 "  --directory DIR    where tables that are files lie (%s)\n"
                                  "  --csv FILE         every round's figures\n"
                                  "  --fact TEXT        a `name: value` for the head of the CSV\n"
                                  "  --list             the peers and workloads there are\n";
 
 static int complain(const char *what, const char *text)
 {
-    fprintf(stderr, "shoal-bench: %s: %s\n", what, text);
+    fprintf(stderr, "%s: %s: %s\n", bench.program, what, text);
     return -1;
 }
 
@@ -106,7 +108,7 @@ static int parse_peers(char *text, struct plan *plan)
     plan->drivers_n = 0;
     for (char *item = strtok(text, ","); item; item = strtok(NULL, ",")) {
         const struct driver *found = NULL;
-        for (unsigned i = 0; i < PEERS_N; i++)
+        for (unsigned i = 0; i < bench.peers_n; i++)
             if (peers[i].driver && strcmp(peers[i].name, item) == 0)
                 found = peers[i].driver;
         if (!found)
@@ -119,14 +121,12 @@ static int parse_peers(char *text, struct plan *plan)
     return plan->drivers_n > 0 ? 0 : complain("--peers", "empty");
 }
 
-static int parse_workloads(char *text, struct plan *plan)
+static int parse_workloads(const char *text, struct plan *plan)
 {
-    if (strcmp(text, "all") == 0) {
-        memset(plan->chosen, 1, sizeof plan->chosen);
-        return 0;
-    }
+    char list[200];
+    snprintf(list, sizeof list, "%s", strcmp(text, "all") == 0 ? bench.all : text);
     memset(plan->chosen, 0, sizeof plan->chosen);
-    for (char *item = strtok(text, ","); item; item = strtok(NULL, ",")) {
+    for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
         int found = workload_find(item);
         if (found < 0)
             return complain("no such workload", item);
@@ -141,14 +141,14 @@ static void defaults(struct arguments *arguments)
     *plan = (struct plan){ .keys = { 100000, 1000000 },
                            .keys_n = 2,
                            .workers = { 1, 2 },
-                           .workers_n = 2,
+                           .workers_n = bench.workers_n,
                            .key_bytes = 16,
                            .value_bytes = 100,
                            .rounds = 5,
-                           .seconds = 0.5 };
-    for (unsigned i = 0; i < WORKLOADS_N; i++)
-        plan->chosen[i] = (uint8_t)workloads[i].by_default;
-    for (unsigned i = 0; i < PEERS_N; i++)
+                           .seconds = 0.5,
+                           .directory = bench.directory };
+    (void)parse_workloads(bench.workloads, plan);
+    for (unsigned i = 0; i < bench.peers_n; i++)
         if (peers[i].driver)
             plan->drivers[plan->drivers_n++] = peers[i].driver;
 }
@@ -179,6 +179,12 @@ static int parse_one(int option, char *text, struct arguments *arguments)
         return parse_peers(text, plan);
     case 'W':
         return parse_workloads(text, plan);
+    case 'C':
+        plan->by_cpu = strcmp(text, "cpu") == 0;
+        return plan->by_cpu || strcmp(text, "wall") == 0 ? 0 : complain("--clock", text);
+    case 'd':
+        plan->directory = text;
+        return 0;
     case 'c':
         arguments->csv = text;
         return 0;
@@ -191,7 +197,7 @@ static int parse_one(int option, char *text, struct arguments *arguments)
         arguments->facts[arguments->facts_n++] = text;
         return 0;
     default:
-        fputs(usage_text, stderr);
+        fprintf(stderr, usage_text, bench.program, bench.directory);
         return -1;
     }
 }
@@ -208,6 +214,8 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "limit", required_argument, NULL, 'L' },
         { "peers", required_argument, NULL, 'p' },
         { "workloads", required_argument, NULL, 'W' },
+        { "clock", required_argument, NULL, 'C' },
+        { "directory", required_argument, NULL, 'd' },
         { "csv", required_argument, NULL, 'c' },
         { "fact", required_argument, NULL, 'f' },
         { "list", no_argument, NULL, 'l' },
@@ -222,17 +230,17 @@ static int parse(int argc, char **argv, struct arguments *arguments)
     return 0;
 }
 
-static void list_all(void)
+static void list_all(const struct plan *plan)
 {
-    for (unsigned i = 0; i < PEERS_N; i++)
+    for (unsigned i = 0; i < bench.peers_n; i++)
         printf("peer %-20s %s\n", peers[i].name, peers[i].driver ? peers[i].driver->settings : "not in this build");
     for (unsigned i = 0; i < WORKLOADS_N; i++)
-        printf("workload %-16s %s\n", workloads[i].name, workloads[i].by_default ? "" : "on request");
+        printf("workload %-16s %s\n", workloads[i].name, plan->chosen[i] ? "" : "on request");
 }
 
 static void tell_missing(void)
 {
-    for (unsigned i = 0; i < PEERS_N; i++)
+    for (unsigned i = 0; i < bench.peers_n; i++)
         if (!peers[i].driver && peers[i].package)
             printf("skipped: %s is not in this build; Debian packages that bring it: %s\n", peers[i].name,
                    peers[i].package);
@@ -253,7 +261,7 @@ static int one_session(struct run *run, unsigned round, struct cell cell, const 
 {
     const struct plan *plan = &run->arguments->plan;
     const struct session session = { plan->drivers[cell.driver], set, (unsigned)plan->workers[cell.workers],
-                                     plan->seconds, plan->chosen };
+                                     plan->seconds, plan->chosen, plan->directory };
     struct session_result result;
     int answer = session_run(&session, &result);
     if (answer < 0)
@@ -365,7 +373,7 @@ int main(int argc, char **argv)
     if (parse(argc, argv, &arguments) != 0)
         return 2;
     if (arguments.list) {
-        list_all();
+        list_all(&arguments.plan);
         return 0;
     }
     tell_missing();

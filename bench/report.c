@@ -15,7 +15,7 @@
 
 const char *report_group(enum driver_group group)
 {
-    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe" };
+    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe", "on-disk" };
     return names[group];
 }
 
@@ -83,7 +83,7 @@ void report_csv_head(FILE *out, const struct plan *plan, const char *const *fact
         fprintf(out, "# peer %s: %s, %s; %s\n", plan->drivers[i]->name, report_group(plan->drivers[i]->group),
                 worker_kind(plan->drivers[i]), plan->drivers[i]->settings);
     fprintf(out, "peer,group,worker_kind,workload,key_bytes,value_bytes,keys,workers,round,ops,seconds,"
-                 "ops_per_s,bytes_per_entry,error\n");
+                 "ops_per_s,bytes_per_entry,error,cpu_seconds\n");
 }
 
 static void csv_start(FILE *out, const struct plan *plan, unsigned round, struct cell cell)
@@ -109,18 +109,21 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
         csv_start(out, plan, round, cell);
         fprintf(out, ",,,,");
         csv_text(out, session->error);
-        fputc('\n', out);
+        fputs(",\n", out);
         return;
     }
     csv_start(out, plan, round, cell);
-    fprintf(out, ",,,%.2f,\n", session->bytes_per_entry);
+    fprintf(out, ",,,%.2f,,\n", session->bytes_per_entry);
     for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++) {
         uint64_t ops = session->cell[cell.metric].ops;
         double seconds = session->cell[cell.metric].seconds;
         if (!plan->chosen[cell.metric] || ops == 0)
             continue;
         csv_start(out, plan, round, cell);
-        fprintf(out, "%" PRIu64 ",%.6f,%.0f,,\n", ops, seconds, (double)ops / seconds);
+        fprintf(out, "%" PRIu64 ",%.6f,%.0f,,", ops, seconds, (double)ops / seconds);
+        if (workloads[cell.metric].kind == WORKLOAD_REOPEN && session->lost > 0)
+            fprintf(out, "%" PRIu64 " keys lost", session->lost);
+        fprintf(out, ",%.6f\n", session->cell[cell.metric].cpu_seconds);
     }
     fflush(out);
 }
@@ -135,15 +138,24 @@ static int find_subject(const struct plan *plan)
     return -1;
 }
 
+/* Few a second: as they are. */
+static double unit_of(unsigned metric)
+{
+    return metric == METRIC_BYTES || workloads[metric].kind == WORKLOAD_SYNC || workloads[metric].kind == WORKLOAD_REOPEN
+               ? 1
+               : 1e6;
+}
+
 static void table_row(FILE *out, const struct results *results, struct cell cell, int subject, int first)
 {
     const struct plan *plan = results->plan;
     const struct driver *driver = plan->drivers[cell.driver];
     struct spread spread = results_spread(results, cell);
-    double unit = cell.metric == METRIC_BYTES ? 1 : 1e6;
+    double unit = unit_of(cell.metric);
     fprintf(out, "%-16s%-20s%-10s", first ? metric_name(cell.metric) : "", driver->name, worker_kind(driver));
     if (spread.n == 0) {
-        fprintf(out, "%10s\n", "failed");
+        int offered = cell.metric == METRIC_BYTES || workloads[cell.metric].kind != WORKLOAD_SYNC || driver->sync;
+        fprintf(out, "%10s\n", offered ? "failed" : "-");
         return;
     }
     fprintf(out, "%10.2f%9.2f%9.2f", spread.median / unit, spread.min / unit, spread.max / unit);
@@ -165,9 +177,11 @@ static void table(FILE *out, const struct results *results, struct cell cell)
     const struct plan *plan = results->plan;
     int subject = find_subject(plan);
     fprintf(out,
-            "\n%" PRIu64 " keys of %zu bytes, values of %zu, %" PRIu64 " worker%s, %u round%s; million operations/s\n",
+            "\n%" PRIu64 " keys of %zu bytes, values of %zu, %" PRIu64 " worker%s, %u round%s; million operations/s%s; "
+            "sync, reopen: a second\n",
             plan->keys[cell.keys], plan->key_bytes, plan->value_bytes, plan->workers[cell.workers],
-            plan->workers[cell.workers] == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s");
+            plan->workers[cell.workers] == 1 ? "" : "s", results->rounds, results->rounds == 1 ? "" : "s",
+            plan->by_cpu ? " of processor time" : "");
     fprintf(out, "%-16s%-20s%-10s%10s%9s%9s%10s\n", "workload", "peer", "workers", "median", "min", "max",
             subject >= 0 ? "shoal/it" : "");
     for (cell.metric = 0; cell.metric < METRICS_N; cell.metric++) {
@@ -186,6 +200,17 @@ void report_tables(FILE *out, const struct results *results)
             table(out, results, cell);
 }
 
+/* On disk: of each of the subjects, and with the values' size, which these runs vary. */
+static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enum driver_group group, const char *peer)
+{
+    if (group == DRIVER_ON_DISK)
+        fprintf(out, "ratio %s %s-%zu %" PRIu64 " %s", plan->drivers[cell.driver]->name, metric_name(cell.metric),
+                plan->value_bytes, plan->keys[cell.keys], peer);
+    else
+        fprintf(out, "ratio %s %s %" PRIu64 " %" PRIu64 " %s", report_group(group), metric_name(cell.metric),
+                plan->keys[cell.keys], plan->workers[cell.workers], peer);
+}
+
 static void ratio_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
 {
     const struct plan *plan = results->plan;
@@ -195,20 +220,24 @@ static void ratio_line(FILE *out, const struct results *results, struct cell cel
     double ratio = results_ratio(results, cell, (unsigned)best, &tie);
     if (isnan(ratio))
         return;
-    fprintf(out, "ratio %s %s %" PRIu64 " %" PRIu64 " %s %.2f%s\n", report_group(group), metric_name(cell.metric),
-            plan->keys[cell.keys], plan->workers[cell.workers], plan->drivers[best]->name, ratio, tie ? " tie" : "");
+    ratio_name(out, plan, cell, group, plan->drivers[best]->name);
+    fprintf(out, " %.2f%s\n", ratio, tie ? " tie" : "");
+}
+
+static void ratios(FILE *out, const struct results *results, unsigned subject, enum driver_group group)
+{
+    const struct plan *plan = results->plan;
+    struct cell cell = { .driver = subject };
+    for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++)
+        for (cell.keys = 0; plan->chosen[cell.metric] && cell.keys < plan->keys_n; cell.keys++)
+            for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
+                ratio_line(out, results, cell, group);
 }
 
 void report_ratios(FILE *out, const struct results *results)
 {
     const struct plan *plan = results->plan;
-    int subject = find_subject(plan);
-    if (subject < 0)
-        return;
-    struct cell cell = { .driver = (unsigned)subject };
-    for (int group = DRIVER_SAME_CONTRACT; group <= DRIVER_UNSAFE; group++)
-        for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++)
-            for (cell.keys = 0; plan->chosen[cell.metric] && cell.keys < plan->keys_n; cell.keys++)
-                for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
-                    ratio_line(out, results, cell, (enum driver_group)group);
+    for (unsigned i = 0; i < plan->drivers_n; i++)
+        for (int group = DRIVER_SAME_CONTRACT; plan->drivers[i]->group == DRIVER_SUBJECT && group <= DRIVER_ON_DISK; group++)
+            ratios(out, results, i, (enum driver_group)group);
 }

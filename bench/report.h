@@ -19,7 +19,8 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
 
 /* All cells: median, min, max and Shoal's ratio; then the lines
  *   ratio GROUP WORKLOAD KEYS WORKERS PEER X.XX [tie]
- * of Shoal's operations per second over those of the best peer of the group. */
+ * of Shoal's operations per second over those of the best peer of the group; of peers on disk
+ *   ratio SUBJECT WORKLOAD-VALUE_BYTES KEYS PEER X.XX [tie] */
 void report_tables(FILE *out, const struct results *results);
 void report_ratios(FILE *out, const struct results *results);
 

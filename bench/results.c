@@ -42,7 +42,8 @@ void results_add(struct results *results, unsigned round, struct cell cell, cons
     for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++)
         if (results->plan->chosen[cell.metric] && session->cell[cell.metric].ops > 0)
             results->figure[place(results, round, cell)] =
-                (double)session->cell[cell.metric].ops / session->cell[cell.metric].seconds;
+                (double)session->cell[cell.metric].ops /
+                (results->plan->by_cpu ? session->cell[cell.metric].cpu_seconds : session->cell[cell.metric].seconds);
     cell.metric = METRIC_BYTES;
     results->figure[place(results, round, cell)] = session->bytes_per_entry;
 }

@@ -24,8 +24,10 @@ struct plan {
     size_t key_bytes, value_bytes;
     unsigned rounds;
     double seconds; /* per timed workload */
+    int by_cpu;     /* tables and ratios are by the workers' processor time */
     double limit;   /* no new round that would end later than this many seconds; 0 = none */
     uint8_t chosen[WORKLOADS_N];
+    const char *directory; /* of file-like tables */
 };
 
 /* Which figure: an index into each list of the plan.  METRIC_BYTES stands beside the workloads. */

@@ -7,6 +7,7 @@
 #endif
 #include "session.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -33,6 +34,7 @@ struct share {
     _Alignas(LINE) _Atomic uint32_t lined; /* workers: at the start line, all phases added up */
     _Alignas(LINE) _Atomic uint32_t done;  /* workers: jobs finished, added up */
     _Atomic uint32_t failed;               /* a worker gave up; its slot says why */
+    _Atomic uint64_t writes;               /* REOPEN: the worker, up to its death */
     struct {
         _Alignas(LINE) struct tally tally; /* the worker, before it raises done */
         char error[160];
@@ -82,8 +84,12 @@ static int worker_jobs(const struct member *member, void *handle)
         if (job == JOB_END)
             break;
         struct tally tally = { 0 };
-        result =
-            job == JOB_WARM ? workload_warm(&worker) : workload_run(&worker, &workloads[job], session->seconds, &tally);
+        if (job == JOB_WARM)
+            result = workload_warm(&worker);
+        else if (workloads[job].kind == WORKLOAD_REOPEN)
+            result = workload_write_on(&worker, &share->writes);
+        else
+            result = workload_run(&worker, &workloads[job], session->seconds, &tally);
         share->slot[member->index].tally = tally;
         if (result == 0)
             atomic_fetch_add(&share->done, 1);
@@ -131,6 +137,7 @@ struct host {
     struct share *share;
     struct member members[SESSION_WORKERS_MAX];
     pthread_t threads[SESSION_WORKERS_MAX];
+    pid_t pids[SESSION_WORKERS_MAX]; /* of workers that are processes */
     uint32_t phase;
     double rss_before;
 };
@@ -160,6 +167,7 @@ static int host_start(struct host *host, void *table)
             worker_main(member);
             _exit(0);
         }
+        host->pids[i] = pid;
     }
     return 0;
 }
@@ -195,7 +203,7 @@ static int host_job(struct host *host, int job)
     uint32_t phase = ++host->phase;
     share->job = job;
     atomic_store(&share->phase, phase);
-    if (job >= 0 && workloads[job].kind != WORKLOAD_INSERT)
+    if (job >= 0 && workloads[job].kind != WORKLOAD_INSERT && workloads[job].kind != WORKLOAD_DELETE)
         nap_us((long)(host->session->seconds * 1e6));
     while (atomic_load(&share->done) < phase * host->session->workers_n) {
         if (host_look(host) != 0)
@@ -208,15 +216,17 @@ static int host_job(struct host *host, int job)
 static void host_count(const struct host *host, int job)
 {
     uint64_t ops = 0;
-    int64_t start = INT64_MAX, end = INT64_MIN;
+    int64_t start = INT64_MAX, end = INT64_MIN, cpu = 0;
     for (unsigned i = 0; i < host->session->workers_n; i++) {
         const struct tally *tally = &host->share->slot[i].tally;
         ops += tally->ops;
+        cpu += tally->cpu_ns;
         start = tally->start_ns < start ? tally->start_ns : start;
         end = tally->end_ns > end ? tally->end_ns : end;
     }
     host->share->result.cell[job].ops = ops;
     host->share->result.cell[job].seconds = (double)(end - start) * 1e-9;
+    host->share->result.cell[job].cpu_seconds = (double)cpu * 1e-9;
 }
 
 static double rss_bytes(void)
@@ -233,16 +243,33 @@ static double rss_bytes(void)
     return (double)kib * 1024;
 }
 
+/* What the file system gave to a file, or to the files of a directory.  -1: there is none. */
+static double allocated_bytes(const char *path)
+{
+    struct stat stat_of;
+    if (stat(path, &stat_of) != 0)
+        return -1;
+    if (!S_ISDIR(stat_of.st_mode))
+        return (double)stat_of.st_blocks * 512;
+    DIR *directory = opendir(path);
+    double bytes = 0;
+    for (const struct dirent *one; directory && (one = readdir(directory)) != NULL;)
+        if (fstatat(dirfd(directory), one->d_name, &stat_of, 0) == 0 && S_ISREG(stat_of.st_mode))
+            bytes += (double)stat_of.st_blocks * 512;
+    if (directory)
+        closedir(directory);
+    return bytes;
+}
+
 /* After the inserts, before anything is replaced. */
 static int host_weigh(const struct host *host)
 {
     const struct keyset *set = host->session->set;
     double bytes;
     if (host->session->driver->memory == DRIVER_MEMORY_FILE) {
-        struct stat stat_of;
-        if (stat(host->setup->path, &stat_of) != 0)
+        bytes = allocated_bytes(host->setup->path);
+        if (bytes < 0)
             return host_error(host, "the table has no file at its path");
-        bytes = (double)stat_of.st_blocks * 512;
     } else {
         bytes = rss_bytes() - host->rss_before;
     }
@@ -251,12 +278,69 @@ static int host_weigh(const struct host *host)
     return 0;
 }
 
+/* -- Reopen: the worker dies while it writes, and another one comes -- */
+
+static void reopen_main(const struct host *host)
+{
+    struct share *share = host->share;
+    struct worker worker;
+    uint64_t lost = 0;
+    if (worker_init(&worker, host->session->driver, NULL, host->session->set, 0, 1) != 0 ||
+        workload_reopen(&worker, host->setup, &share->slot[0].tally, &lost) != 0)
+        snprintf(share->slot[0].error, sizeof share->slot[0].error, "%s", driver_fail_text());
+    share->result.lost = lost;
+}
+
+static int host_reopen(struct host *host, int job)
+{
+    struct share *share = host->share;
+    pid_t self = getpid();
+    int status;
+    share->job = job;
+    atomic_store(&share->phase, ++host->phase);
+    while (atomic_load(&share->writes) < host->session->set->keys_n / 8 + 1) {
+        if (host_look(host) != 0)
+            return -1;
+        nap_us(1000);
+    }
+    kill(host->pids[0], SIGKILL);
+    waitpid(host->pids[0], &status, 0);
+    pid_t other = fork();
+    if (other == 0) {
+        die_with_parent(self);
+        reopen_main(host);
+        _exit(0);
+    }
+    if (other < 0 || waitpid(other, &status, 0) != other || status != 0)
+        return host_error(host, "the process that opened behind a kill died itself");
+    if (share->slot[0].error[0])
+        return host_error(host, share->slot[0].error);
+    host_count(host, job);
+    return 0;
+}
+
+static int is_offered(const struct host *host, int job)
+{
+    const struct session *session = host->session;
+    switch (workloads[job].kind) {
+    case WORKLOAD_SYNC:
+        return session->driver->sync != NULL;
+    case WORKLOAD_REOPEN:
+        return session->driver->workers == DRIVER_PROCESSES && session->workers_n == 1;
+    default:
+        return 1;
+    }
+}
+
+/* 1: the workers have ended. */
 static int host_jobs(struct host *host)
 {
     for (int job = 0; job < WORKLOADS_N; job++) {
         int filling = workloads[job].kind == WORKLOAD_INSERT;
-        if (!filling && !host->session->chosen[job])
+        if (!filling && (!host->session->chosen[job] || !is_offered(host, job)))
             continue;
+        if (workloads[job].kind == WORKLOAD_REOPEN)
+            return host_reopen(host, job) != 0 ? -1 : 1;
         if (host_job(host, job) != 0)
             return -1;
         host_count(host, job);
@@ -287,7 +371,8 @@ static int host_main(const struct session *session, const struct driver_setup *s
     void *table = NULL;
     if (session->driver->open(setup, NULL, &table) != 0)
         return host_error(&host, driver_fail_text());
-    if (host_start(&host, table) != 0 || host_jobs(&host) != 0 || host_end(&host) != 0)
+    int jobs = host_start(&host, table) == 0 ? host_jobs(&host) : -1;
+    if (jobs < 0 || (jobs == 0 && host_end(&host) != 0))
         return -1;
     session->driver->close(table);
     return 0;
@@ -343,7 +428,8 @@ static int wait_for_host(pid_t host, double limit_seconds)
 
 static double time_limit(const struct session *session)
 {
-    return 60.0 + (double)session->set->keys_n / 20000.0 + session->seconds * WORKLOADS_N * 4;
+    double slow = session->driver->group == DRIVER_ON_DISK ? 4 : 1; /* disks, that others use too */
+    return slow * (60.0 + (double)session->set->keys_n / 20000.0 + session->seconds * WORKLOADS_N * 4);
 }
 
 static int in_host(const struct session *session, const struct driver_setup *setup, struct share *share, pid_t parent)
@@ -371,9 +457,9 @@ static int judge(const struct session *session, int status, struct session_resul
 
 int session_run(const struct session *session, struct session_result *ret_result)
 {
-    char name[48], path[80];
+    char name[48], path[280];
     snprintf(name, sizeof name, "shoal-bench-%ld", (long)getpid());
-    snprintf(path, sizeof path, "/dev/shm/%s", name);
+    snprintf(path, sizeof path, "%.200s/%s", session->directory, name);
     const struct driver_setup setup = {
         name, path, session->set->keys_n, session->workers_n, session->set->key_bytes, session->set->value_bytes
     };

@@ -22,14 +22,16 @@ struct session {
     unsigned workers_n;
     double seconds;        /* per timed workload */
     const uint8_t *chosen; /* WORKLOADS_N flags; INSERT always runs */
+    const char *directory; /* where file-like tables are */
 };
 
 struct session_result {
     struct {
         uint64_t ops; /* 0 = not run */
-        double seconds;
+        double seconds, cpu_seconds;
     } cell[WORKLOADS_N];    /* ops of all workers; from the first start to the last end */
     double bytes_per_entry; /* allocated beyond keys and values; may be negative where a peer shares nothing */
+    uint64_t lost;          /* REOPEN: keys that were not there, or not whole */
     char error[200];        /* "" = the session ended well */
 };
 

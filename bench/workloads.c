@@ -20,15 +20,22 @@
 _Static_assert(CHUNK % DRIVER_BATCH == 0, "a chunk holds whole batches");
 
 const struct workload workloads[WORKLOADS_N] = {
-    { "insert", WORKLOAD_INSERT, KEYSET_PRESENT, 0, 1 },   /* fill */
-    { "get_hit", WORKLOAD_GET, KEYSET_UNIFORM, 100, 1 },   /* all keys alike */
+    { "insert", WORKLOAD_INSERT, KEYSET_PRESENT, 0, 0 },   /* fill */
+    { "get_hit", WORKLOAD_GET, KEYSET_UNIFORM, 100, 0 },   /* all keys alike */
     { "get_zipf", WORKLOAD_GET, KEYSET_ZIPF, 100, 0 },     /* some keys often */
-    { "get_miss", WORKLOAD_GET, KEYSET_ABSENT, 100, 1 },   /* absent keys */
-    { "batch32", WORKLOAD_BATCH, KEYSET_UNIFORM, 100, 1 }, /* many in one call */
-    { "put", WORKLOAD_MIX, KEYSET_UNIFORM, 0, 1 },         /* replace */
-    { "mix95", WORKLOAD_MIX, KEYSET_ZIPF, 95, 1 },         /* read mostly */
-    { "mix50", WORKLOAD_MIX, KEYSET_ZIPF, 50, 1 },         /* half and half */
+    { "get_miss", WORKLOAD_GET, KEYSET_ABSENT, 100, 0 },   /* absent keys */
+    { "batch32", WORKLOAD_BATCH, KEYSET_UNIFORM, 100, 0 }, /* many in one call */
+    { "put", WORKLOAD_MIX, KEYSET_UNIFORM, 0, 0 },         /* replace */
+    { "mix95", WORKLOAD_MIX, KEYSET_ZIPF, 95, 0 },         /* read mostly */
+    { "mix50", WORKLOAD_MIX, KEYSET_ZIPF, 50, 0 },         /* half and half */
+    { "even50", WORKLOAD_MIX, KEYSET_UNIFORM, 50, 0 },     /* the same, all keys alike */
+    { "sync1", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 1 },      /* each change on disk */
+    { "sync10", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 10 },
+    { "sync100", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 100 },
+    { "sync1000", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 1000 },
     { "churn", WORKLOAD_CHURN, KEYSET_PRESENT, 0, 0 },     /* delete and insert */
+    { "delete", WORKLOAD_DELETE, KEYSET_PRESENT, 0, 0 },   /* all of them */
+    { "reopen", WORKLOAD_REOPEN, KEYSET_UNIFORM, 0, 0 },   /* behind a kill */
 };
 
 int workload_find(const char *name)
@@ -43,6 +50,13 @@ int64_t workload_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
@@ -227,6 +241,15 @@ static int chunk_churn(struct worker *worker, const struct workload *workload)
     return 0;
 }
 
+/* Counted by itself: one operation. */
+static int chunk_sync(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < workload->changes_n; i++)
+        if (put(worker, next_key(worker, workload->order)) != 0)
+            return DRIVER_FAILED;
+    return worker->driver->sync(worker->handle);
+}
+
 /* -- Running --------------------------------------------------------------------- */
 
 static chunk_fn *chunk_of(const struct worker *worker, const struct workload *workload)
@@ -238,40 +261,95 @@ static chunk_fn *chunk_of(const struct worker *worker, const struct workload *wo
         return chunk_mix;
     case WORKLOAD_CHURN:
         return chunk_churn;
+    case WORKLOAD_SYNC:
+        return chunk_sync;
     default:
         return workload->order == KEYSET_ABSENT ? chunk_miss : chunk_get;
     }
 }
 
-/* Each worker inserts its own share. */
-static int run_insert(struct worker *worker, struct tally *ret_tally)
+static int commit(struct worker *worker) { return worker->driver->commit ? worker->driver->commit(worker->handle) : 0; }
+
+/* Which key is there of the two that churn puts in one place. */
+static const char *key_there(const struct worker *worker, uint64_t first, uint64_t share, uint64_t index)
 {
+    int back = (worker->churned / share) % 2 != 0;
+    int turned = index - first < worker->churned % share;
+    return key_at(worker, turned != back ? KEYSET_ABSENT : KEYSET_PRESENT, index);
+}
+
+static int delete_one(struct worker *worker, const char *key)
+{
+    int code = worker->driver->del(worker->handle, key, worker->set->key_bytes);
+    return code == DRIVER_OK ? 0 : wrong_answer("delete of a present key", DRIVER_OK, code);
+}
+
+/* Insert and delete: each worker its own share. */
+static int run_all(struct worker *worker, const struct workload *workload, struct tally *ret_tally)
+{
+    int64_t cpu = cpu_ns();
     uint64_t from = worker->set->keys_n * worker->index / worker->workers_n;
     uint64_t to = worker->set->keys_n * (worker->index + 1) / worker->workers_n;
     ret_tally->start_ns = workload_clock_ns();
     for (uint64_t i = from; i < to; i++)
-        if (insert(worker, key_at(worker, KEYSET_PRESENT, i)) != 0)
+        if ((workload->kind == WORKLOAD_INSERT ? insert(worker, key_at(worker, KEYSET_PRESENT, i))
+                                               : delete_one(worker, key_there(worker, from, to - from, i))) != 0)
             return DRIVER_FAILED;
+    int code = commit(worker);
     ret_tally->end_ns = workload_clock_ns();
+    ret_tally->cpu_ns = cpu_ns() - cpu;
     ret_tally->ops = to - from;
-    return 0;
+    return code;
 }
 
 int workload_run(struct worker *worker, const struct workload *workload, double seconds, struct tally *ret_tally)
 {
-    if (workload->kind == WORKLOAD_INSERT)
-        return run_insert(worker, ret_tally);
+    if (workload->kind == WORKLOAD_INSERT || workload->kind == WORKLOAD_DELETE)
+        return run_all(worker, workload, ret_tally);
+    if (workload->kind == WORKLOAD_SYNC && worker->driver->sync(worker->handle) != 0)
+        return DRIVER_FAILED; /* what came before is not counted */
     chunk_fn *chunk = chunk_of(worker, workload);
-    int64_t start = workload_clock_ns(), now;
+    int64_t cpu = cpu_ns(), start = workload_clock_ns(), now;
     int64_t deadline = start + (int64_t)(seconds * 1e9);
     uint64_t ops = 0;
     do {
         if (chunk(worker, workload) != 0)
             return DRIVER_FAILED;
-        ops += CHUNK;
+        ops += workload->kind == WORKLOAD_SYNC ? 1 : CHUNK;
         now = workload_clock_ns();
     } while (now < deadline);
-    *ret_tally = (struct tally){ .ops = ops, .start_ns = start, .end_ns = now };
+    if (commit(worker) != 0)
+        return DRIVER_FAILED;
+    *ret_tally = (struct tally){ ops, start, workload_clock_ns(), cpu_ns() - cpu };
+    return 0;
+}
+
+int workload_write_on(struct worker *worker, _Atomic uint64_t *writes)
+{
+    for (uint64_t i = 0; i < worker->set->keys_n; i++)
+        if (put(worker, key_at(worker, KEYSET_PRESENT, i)) != 0)
+            return DRIVER_FAILED;
+    if (commit(worker) != 0 || (worker->driver->sync && worker->driver->sync(worker->handle) != 0))
+        return DRIVER_FAILED;
+    for (;; (*writes)++)
+        if (put(worker, next_key(worker, KEYSET_UNIFORM)) != 0)
+            return DRIVER_FAILED;
+}
+
+int workload_reopen(struct worker *worker, const struct driver_setup *setup, struct tally *ret_tally, uint64_t *ret_lost)
+{
+    const struct driver *driver = worker->driver;
+    int64_t cpu = cpu_ns();
+    ret_tally->ops = 1;
+    ret_tally->start_ns = workload_clock_ns();
+    if ((driver->reopen ? driver->reopen(setup, &worker->handle) : driver->open(setup, worker, &worker->handle)) != 0)
+        return DRIVER_FAILED;
+    *ret_lost = get_present(worker, key_at(worker, KEYSET_PRESENT, 0)) != 0;
+    ret_tally->end_ns = workload_clock_ns();
+    ret_tally->cpu_ns = cpu_ns() - cpu;
+    for (uint64_t i = 1; i < worker->set->keys_n; i++)
+        *ret_lost += get_present(worker, key_at(worker, KEYSET_PRESENT, i)) != 0;
+    driver->close(worker->handle);
     return 0;
 }
 

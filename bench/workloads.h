@@ -15,7 +15,10 @@ enum workload_kind {
     WORKLOAD_GET,
     WORKLOAD_BATCH, /* get_many of DRIVER_BATCH keys */
     WORKLOAD_MIX,   /* reads_percent gets, the rest puts */
-    WORKLOAD_CHURN  /* delete one, insert one */
+    WORKLOAD_CHURN, /* delete one, insert one */
+    WORKLOAD_SYNC,  /* changes_n puts, then one sync; syncs are counted */
+    WORKLOAD_DELETE, /* all keys; by count */
+    WORKLOAD_REOPEN /* the writer is killed in the middle, another process opens and reads one key */
 };
 
 struct workload {
@@ -23,11 +26,12 @@ struct workload {
     enum workload_kind kind;
     enum keyset_order order; /* from which stream the keys come; not looked at by INSERT and CHURN */
     unsigned reads_percent;  /* MIX */
-    int by_default;
+    unsigned changes_n;      /* SYNC */
 };
 
-/* In the order in which a session runs them; INSERT is first, CHURN last, because it replaces the keys. */
-#define WORKLOADS_N 9
+/* In the order in which a session runs them; INSERT is first; CHURN replaces the keys, DELETE takes them away, REOPEN
+ * ends the worker. */
+#define WORKLOADS_N 16
 extern const struct workload workloads[WORKLOADS_N];
 
 /* The workload of that name, or -1. */
@@ -52,6 +56,7 @@ struct worker {
 struct tally {
     uint64_t ops; /* keys, not calls */
     int64_t start_ns, end_ns;
+    int64_t cpu_ns; /* of this worker's processor time, the kernel's for it included */
 };
 
 /* 0, or DRIVER_FAILED without memory. */
@@ -66,6 +71,12 @@ int workload_run(struct worker *worker, const struct workload *workload, double 
 /* Read every key of the table once, untimed: proves that all are there, and maps the pages into this worker,
  * so that the timed part measures the table and not its page faults.  As workload_run. */
 int workload_warm(struct worker *worker);
+
+/* REOPEN, the worker's part: the table full and on disk, then puts for ever, counted in *writes. */
+int workload_write_on(struct worker *worker, _Atomic uint64_t *writes);
+/* The other's part: *ret_tally up to the first key; then all of them are looked at.  *ret_lost: those that are not there,
+ * or with a value that is torn. */
+int workload_reopen(struct worker *worker, const struct driver_setup *setup, struct tally *ret_tally, uint64_t *ret_lost);
 
 int64_t workload_clock_ns(void);
 

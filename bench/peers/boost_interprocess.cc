@@ -101,4 +101,7 @@ const struct driver driver_boost_interprocess = {
     get_many,
     put,
     del,
+    nullptr,
+    nullptr,
+    nullptr,
 };

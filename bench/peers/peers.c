@@ -29,10 +29,20 @@
 #define CDS_LFHT_QSBR_DRIVER NULL
 #endif
 
-const struct peer peers[PEERS_N] = {
+const struct peer peers[] = {
     { SHOAL_DRIVER, "shoal", NULL },
     { BOOST_DRIVER, "boost_interprocess", "libboost-dev g++ libxxhash-dev" },
     { LMDB_DRIVER, "lmdb", "liblmdb-dev" },
     { CDS_LFHT_DRIVER, "cds_lfht", "liburcu-dev libxxhash-dev" },
     { CDS_LFHT_QSBR_DRIVER, "cds_lfht_qsbr", "liburcu-dev libxxhash-dev" },
+};
+
+#define BY_DEFAULT "insert,get_hit,get_miss,batch32,put,mix95,mix50"
+const struct bench bench = {
+    .program = "shoal-bench",
+    .peers_n = sizeof peers / sizeof peers[0],
+    .directory = "/dev/shm",
+    .workloads = BY_DEFAULT,
+    .all = BY_DEFAULT ",get_zipf,churn",
+    .workers_n = 2,
 };

@@ -23,8 +23,18 @@ struct peer {
     const char *package; /* the Debian package that brings it; NULL where none is needed */
 };
 
-#define PEERS_N 5
-extern const struct peer peers[PEERS_N];
+extern const struct peer peers[];
+
+/* One program, two comparisons: tables in memory (peers.c), and on disk (store/peers.c). */
+struct bench {
+    const char *program;
+    unsigned peers_n;
+    const char *directory; /* of tables that are files */
+    const char *workloads; /* by default */
+    const char *all;       /* what --workloads all means */
+    unsigned workers_n;    /* 1: one; 2: one and two */
+};
+extern const struct bench bench;
 
 #ifdef __cplusplus
 }

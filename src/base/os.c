@@ -226,6 +226,12 @@ static int64_t clock_ns(clockid_t clock)
 int64_t os_clock_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 int64_t os_wall_ns(void) { return clock_ns(CLOCK_REALTIME); }
 
+uint64_t os_memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && bytes > 0 ? (uint64_t)pages * (uint64_t)bytes : 0;
+}
+
 /* Where getrandom is forbidden: different for every process and call, but to be guessed.  It costs
  * nothing but the defence against chosen keys (splitmix64, Steele et al. 2014). */
 static uint64_t guessable(uint64_t *state)

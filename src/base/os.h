@@ -54,6 +54,7 @@ void os_futex_wake_all(shared_u32 *word);
 int64_t os_clock_ns(void);     /* CLOCK_MONOTONIC */
 int64_t os_wall_ns(void);      /* CLOCK_REALTIME */
 void os_random(void *buf, size_t bytes);
+uint64_t os_memory_bytes(void); /* of the machine */
 
 struct os_who {
     uint32_t pid;

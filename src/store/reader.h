@@ -14,11 +14,26 @@
 
 struct kept; /* a page in memory */
 
-#define READER_PLACES 16384u /* 64 MiB at most; all nodes of 20 million records of 100 bytes */
+/* Each page has one place where it may be kept, by its number. */
+struct places {
+    uint64_t n; /* up to 2^32 */
+    struct place {
+        struct kept *kept; /* RCU */
+        uint64_t asked;    /* the page that was read last, since it was not kept; relaxed: a hint */
+    } place[];
+};
+
+#define READER_NODES 16384u /* 64 MiB at most; all nodes of 20 million records of 100 bytes */
+/* A get of a bucket that is kept is without a system call, which costs more than all else (bench/README.md).  At most 256
+ * MiB, and no more of the machine's memory than 1/64, since each process has its own.  Taken as buckets are read twice. */
+#define READER_BUCKETS_MAX 65536u
+#define READER_BUCKETS_LEAST 1024u
+#define READER_MEMORY_SHARE 64u
 
 struct reader {
-    struct kept *meta;    /* RCU */
-    struct kept **places; /* RCU; [READER_PLACES], each node has one; NULL before the first is kept, then as it is */
+    struct kept *meta;      /* RCU */
+    struct places *nodes;   /* RCU; NULL before the first is kept, then as it is */
+    struct places *buckets; /* likewise */
     struct kept *left;    /* replaced, still to be freed; a list, pushed one by one and taken whole */
     unsigned long left_n; /* about how many */
 };

@@ -245,6 +245,19 @@ int tree_bad_record(const struct tree *tree)
                      tree->pager->name);
 }
 
+/* The bucket of that name in tree->scratch; the one that is there already is not read again: who deletes looks first. */
+static int scratch_read(struct tree *tree, const struct tree_child *child, uint64_t hash)
+{
+    if (same_ref(tree->scratch_ref, child->ref) && tree->scratch->head.depth == child->depth &&
+        tree->scratch->head.prefix == hash_prefix(hash, child->depth))
+        return SHOAL_OK;
+    tree->scratch_ref = (struct page_ref){ 0, 0 };
+    int rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
+    if (rc == SHOAL_OK)
+        tree->scratch_ref = child->ref;
+    return rc;
+}
+
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket)
 {
     struct way way;
@@ -254,7 +267,7 @@ int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket
     struct tree_child child = leaf_of(&way)->child[node_entry(leaf_of(&way)->depth, hash)];
     *ret_bucket = child.bucket;
     if (child.bucket == NULL && child.ref.page != 0) {
-        rc = bucket_read(tree->pager, child.ref, child.depth, hash, tree->scratch);
+        rc = scratch_read(tree, &child, hash);
         *ret_bucket = tree->scratch;
     }
     return rc;
@@ -270,10 +283,13 @@ static int child_change(struct tree *tree, struct tree_node *leaf, uint32_t entr
     if (child.bucket == NULL)
         return no_memory(tree);
     int rc = SHOAL_OK;
-    if (child.ref.page == 0)
+    if (child.ref.page == 0) {
         bucket_make(child.bucket, hash_prefix(hash, child.depth), child.depth);
-    else if ((rc = bucket_read(tree->pager, child.ref, child.depth, hash, child.bucket)) == SHOAL_OK)
+    } else if ((rc = scratch_read(tree, &child, hash)) == SHOAL_OK) {
+        *child.bucket = *tree->scratch;
+        tree->scratch_ref = (struct page_ref){ 0, 0 }; /* this transaction may take the page again, under the same name */
         rc = page_leave(tree, child.ref);
+    }
     if (rc != SHOAL_OK) {
         free(child.bucket);
         return rc;
@@ -440,7 +456,7 @@ static int child_bytes(struct tree *tree, struct tree_node *leaf, uint32_t entry
     int rc = SHOAL_OK;
     *ret_bytes = child.bucket != NULL ? child.bucket->head.used_bytes : 0;
     if (child.bucket == NULL && child.ref.page != 0) {
-        rc = bucket_read(tree->pager, child.ref, child.depth, entry_hash(leaf, entry), tree->scratch);
+        rc = scratch_read(tree, &child, entry_hash(leaf, entry));
         *ret_bytes = tree->scratch->head.used_bytes;
     }
     return rc;

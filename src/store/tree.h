@@ -24,7 +24,8 @@ struct tree {
     struct tree_node *root; /* NULL: not read yet */
     uint64_t nodes_n;       /* in memory */
     uint64_t changed_n;     /* buckets in memory */
-    struct bucket *scratch;
+    struct bucket *scratch;     /* the last one that was looked at, and was not changed */
+    struct page_ref scratch_ref; /* its name; page 0: none */
 };
 
 int tree_open(struct tree *tree, const struct pager *pager, struct space *space, const struct page_meta *meta);

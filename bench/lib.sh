@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+#
+# What run.sh and store.sh share; they set root and build.
+
+# bench_build TARGET...
+bench_build() {
+    # What the build itself needs; peers are optional.
+    packages=
+    for pair in cc:gcc meson:meson ninja:ninja-build pkg-config:pkg-config; do
+        command -v "${pair%%:*}" >/dev/null 2>&1 || packages="$packages ${pair#*:}"
+    done
+    if [ -n "$packages" ]; then
+        echo "bench: missing for the build; on Debian: apt-get install$packages" >&2
+        exit 1
+    fi
+
+    # Reconfigured each time, so that a package installed meanwhile is found.
+    mkdir -p "$build"
+    log=$build/bench-build.log
+    again=
+    [ -f "$build/build.ninja" ] && again=--reconfigure
+    if ! { meson setup $again "$build" "$root" -Dbuildtype=release -Dbench=enabled -Dtests=disabled \
+        -Dexamples=disabled -Dcli=disabled &&
+        meson compile -C "$build" "$@"; } >"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        echo "bench: the build failed; all of it is in $log" >&2
+        exit 1
+    fi
+    echo "built in $(($(date +%s) - start)) s"
+}
+
+# The commit that is measured.
+bench_commit() {
+    commit=unknown
+    if commit_found=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null); then
+        commit=$commit_found
+        [ -z "$(git -C "$root" status --porcelain -- include src bench tests/lib 2>/dev/null)" ] || commit=$commit+changes
+    fi
+    echo "$commit"
+}
+
+# bench_keep CSV [NAME]: as bench/results/<date>-<kind of machine>[-NAME].csv
+bench_keep() {
+    model=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
+    class=$(nproc)cpu-$(printf '%s' "${model:-$(uname -m)}" | sed 's/([A-Za-z]*)//g' | tr 'A-Z' 'a-z' |
+        tr -cs 'a-z0-9' '-' | cut -c 1-40 | sed 's/-*$//')
+    kept=$root/bench/results/$(date -u +%Y-%m-%d)-${BENCH_HOST_CLASS:-$class}${2:+-$2}.csv
+    mkdir -p "$root/bench/results"
+    cp "$1" "$kept"
+    echo "kept: bench/results/${kept##*/}"
+}
