@@ -43,13 +43,13 @@ def library_of(commit):
 
 
 def kill_points(wanted):
-    """(points, builds, variants): what kill/ holds, where a point counts once."""
-    folder = HERE / "kill"
-    if not (folder / "library").exists() or (folder / "library").read_text().strip() != wanted:
-        return 0, 0, 0
-    files = sorted(folder.glob("*.tsv"))
-    lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
-    return sum(int(line[3]) for line in lines), len(files), len(lines)
+    """(points, builds, variants): what the folder kill*/ of that library holds, where a point counts once."""
+    for folder in sorted(HERE.glob("kill*")):
+        if (folder / "library").exists() and (folder / "library").read_text().strip() == wanted:
+            files = sorted(folder.glob("*.tsv"))
+            lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
+            return sum(int(line[3]) for line in lines), len(files), len(lines)
+    return 0, 0, 0
 
 
 def main():
