@@ -29,6 +29,7 @@ COUNTS = {  # what is added up, by suite: (text, pattern)
     "schedules": [("executions", r"(\d+) executions"), ("whole spaces", r"(\d+) whole spaces")],
     "fuzz": [("executions", r"^(\d+) executions"), ("seconds of a processor", r"(\d+) s of a processor")],
     "get_pure": [("readers killed", r"(\d+) readers")],
+    "sweep": [("damaged images opened", r"(\d+) opens")],
     "pidns": [("kills", r"^(\d+) kills")],
 }
 
