@@ -5,11 +5,13 @@
  * survivors work, and let go on.
  *
  *   kill [--list] [--scenario NAME] [--variant V] [--long] [--literal] [--kills] [--seed S] [--jobs J]
- *        [--kill-at I | --stop-at I] [--points P] [--verbose] [--shorter N] [--store | --plain] [--done FILE [--seconds S]]
+ *        [--kill-at I | --stop-at I] [--points P] [--first N] [--verbose] [--shorter N] [--store | --plain]
+ *        [--done FILE [--seconds S]]
  * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
  * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
- * seed.  --shorter: leave out variants of N instructions and more, where each point takes as long as many of the
- * others.  --store: only maps above a store; --plain: only others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
+ * seed.  --first: of each variant only the first N of either kind.  --shorter: leave out variants of N instructions
+ * and more, where each point takes as long as many of the others.  --store: only maps above a store; --plain: only
+ * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -53,7 +55,7 @@ static struct {
     const char *only;
     long variant, kill_at, stop_at;
     uint64_t seed;
-    uint32_t jobs, points;
+    uint32_t jobs, points, first;
     uint64_t shorter;
     bool longer, literal, kills_only, verbose, store, plain;
     double seconds;
@@ -190,11 +192,12 @@ static uint32_t quick_points(void)
 
 static void run_points(enum run_kind kind)
 {
-    const uint32_t n = build_points(&trace, kind, want.literal, points, POINTS_ROOM);
+    const uint32_t all = build_points(&trace, kind, want.literal, points, POINTS_ROOM);
+    const uint32_t n = want.first && want.first < all ? want.first : all;
     const uint32_t most = want.points ? want.points : want.longer || want.literal ? n : quick_points();
     const uint32_t take = n < most ? n : most;
     if (kind == RUN_KILL)
-        total.states += n;
+        total.states += all;
     uint64_t random = want.seed;
     for (uint32_t i = 0; i < take && total.failures < FAILURES_MAX; i++)
         spawn(jobs_free_slot(&jobs), kind, points[random_of_stretch(&random, n, take, i)]);
@@ -285,7 +288,7 @@ static bool read_arguments(int argc, char **argv)
         { "list", 0, 0, 'l' },     { "scenario", 1, 0, 's' }, { "variant", 1, 0, 'v' }, { "long", 0, 0, 'L' },
         { "literal", 0, 0, 'e' },  { "seed", 1, 0, 'S' },     { "jobs", 1, 0, 'j' },    { "kill-at", 1, 0, 'k' },
         { "stop-at", 1, 0, 't' },  { "points", 1, 0, 'p' },   { "verbose", 0, 0, 'V' }, { "kills", 0, 0, 'K' },
-        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' },
+        { "done", 1, 0, 'd' },     { "seconds", 1, 0, 'w' },  { "shorter", 1, 0, 'h' }, { "first", 1, 0, 'f' },
         { "store", 0, 0, 'b' },    { "plain", 0, 0, 'P' },    { 0, 0, 0, 0 },
     };
     bool list = false;
@@ -302,6 +305,7 @@ static bool read_arguments(int argc, char **argv)
         case 't': want.stop_at = atol(optarg); break;
         case 'p': want.points = (uint32_t)strtoul(optarg, NULL, 0); break;
         case 'V': want.verbose = true; break;
+        case 'f': want.first = (uint32_t)strtoul(optarg, NULL, 0); break;
         case 'K': want.kills_only = true; break;
         case 'd': done_open(optarg); break;
         case 'h': want.shorter = strtoull(optarg, NULL, 0); break;

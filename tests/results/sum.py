@@ -30,6 +30,7 @@ COUNTS = {  # what is added up, by suite: (text, pattern)
     "fuzz": [("executions", r"^(\d+) executions"), ("seconds of a processor", r"(\d+) s of a processor")],
     "images": [("images", r"^(\d+) images"), ("failed calls", r"(\d+) failed calls")],
     "get_pure": [("readers killed", r"(\d+) readers")],
+    "sweep": [("damaged images opened", r"(\d+) opens")],
     "pidns": [("kills", r"^(\d+) kills")],
 }
 
@@ -44,13 +45,13 @@ def library_of(commit):
 
 
 def kill_points(wanted):
-    """(points, builds, variants): what kill/ holds, where a point counts once."""
-    folder = HERE / "kill"
-    if not (folder / "library").exists() or (folder / "library").read_text().strip() != wanted:
-        return 0, 0, 0
-    files = sorted(folder.glob("*.tsv"))
-    lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
-    return sum(int(line[3]) for line in lines), len(files), len(lines)
+    """(points, builds, variants): what the folder kill*/ of that library holds, where a point counts once."""
+    for folder in sorted(HERE.glob("kill*")):
+        if (folder / "library").exists() and (folder / "library").read_text().strip() == wanted:
+            files = sorted(folder.glob("*.tsv"))
+            lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
+            return sum(int(line[3]) for line in lines), len(files), len(lines)
+    return 0, 0, 0
 
 
 def main():
