@@ -185,13 +185,13 @@ static void a_dead_ones_pin_is_none(void **state)
         pid_t child = -1, owner = child_start();
         if (owner == 0) {
             struct store *own;
-            if (store_open(frame->path, 0, &own) == 0 && pin_now(own) != NULL && round == 0 && (child = fork()) == 0) {
-                (void)pause(); /* ended by the test */
-                _exit(0);
-            }
+            if (store_open(frame->path, 0, &own) == 0 && pin_now(own) != NULL && round == 0 && (child = fork()) > 0)
+                (void)pause(); /* the child says so when it has closed what it inherited: behind its fork */
+            child = child == 0 ? getpid() : -1;
             if (write(pipes[1], &child, sizeof child) != sizeof child)
                 _exit(1);
-            (void)pause();
+            (void)pause(); /* ended by the test */
+            _exit(0);
         }
         assert_int_equal(read(pipes[0], &child, sizeof child), sizeof child);
         done(store_stat(store, &stat));
