@@ -28,8 +28,11 @@ static int key_read_once(struct shoal *map, const void *key, size_t key_bytes, s
     if (!call.map->readonly)
         call.a = call_attachment(&call);
     rc = lookup_key(&call, &probe, sink);
-    if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0)
+    if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0) {
+        if (call.old != NULL) /* lost to those who write there still: not in the new table */
+            (void)move_for(&call, &probe);
         rc = lookup_key(&call, &probe, sink);
+    }
     if (call.a != NULL)
         stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
     call_end(&call);

@@ -39,12 +39,15 @@ static void take_old(struct open_map *open, struct open_map *old)
     atomic_store_explicit(&open->old, old, memory_order_release);
 }
 
-/* The file of what is being moved from goes before `predecessor` does. */
+/* The file of what is being moved from goes when all of it has moved, before `predecessor` does; or with the map, behind
+ * the map's own name. */
 int move_open_old(struct open_map *open)
 {
     struct open_map *old;
     uint64_t id = segment_predecessor(open->segment);
     int rc = id != 0 ? open_by_id(open, id, &old) : 0;
+    if (rc == SHOAL_ENOMAP && os_file_unlinked(open->segment->file))
+        return error_set(rc, "%s: was removed while it was opened", open->name);
     if (rc == SHOAL_ENOMAP) { /* all of it has moved */
         if (!open->readonly)
             store_release_u64(&open->segment->header->predecessor, 0); /* [successor] */
@@ -139,7 +142,7 @@ static void count_moved(const struct segment *s, uint32_t n)
         return;
     (void)fetch_add_relaxed_u64(&s->header->moved_n, n); /* relaxed: statistics */
     uint64_t most = load_relaxed_u64(&s->header->moved_most);
-    while (n > most && !cas_u64(&s->header->moved_most, most, n)) /* [successor] a number by itself */
+    while (n > most && !cas_u64(&s->header->moved_most, most, n)) /* [successor] more than it needs: a number by itself */
         most = load_relaxed_u64(&s->header->moved_most);
 }
 

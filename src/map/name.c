@@ -4,9 +4,7 @@
  */
 #include "map/name.h"
 
-#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -103,13 +101,7 @@ static bool is_of(const struct name *name, const char *entry, const char *mark, 
 
 bool name_is_draft_of(const struct name *name, const char *entry) { return is_of(name, entry, DRAFT_MARK, DRAFT_HEX); }
 
-bool name_is_kin_of(const struct name *name, const char *entry, uint64_t *ret_id)
-{
-    if (!is_of(name, entry, KIN_MARK, KIN_HEX))
-        return false;
-    *ret_id = strtoull(entry + 1 + stem(name, KIN_TAIL) + sizeof KIN_MARK - 1, NULL, 16);
-    return true;
-}
+bool name_is_kin_of(const struct name *name, const char *entry) { return is_of(name, entry, KIN_MARK, KIN_HEX); }
 
 /* -- Parsing ---------------------------------------------------------------------------- */
 

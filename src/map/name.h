@@ -33,6 +33,6 @@ bool name_is_draft_of(const struct name *name, const char *entry);
 
 /* The private name of a segment that a map moves from or to, by its id: `.LAST.shoal-seg.XXXXXXXXXXXXXXXX`, likewise. */
 void name_kin(const struct name *name, uint64_t id, struct draft_name *ret_kin);
-bool name_is_kin_of(const struct name *name, const char *entry, uint64_t *ret_id);
+bool name_is_kin_of(const struct name *name, const char *entry);
 
 #endif

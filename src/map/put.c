@@ -96,6 +96,7 @@ static enum mutate_verdict decide_incr(struct mutation *m, const struct segment 
 }
 
 struct update {
+    const struct shoal *map;
     shoal_update_fn *fn;
     void *arg;
 };
@@ -115,7 +116,7 @@ static enum mutate_verdict decide_update(struct mutation *m, const struct segmen
         change.old_type = change.type = found->type;
     }
     struct update_frame frame;
-    update_enter(&frame, s);
+    update_enter(&frame, u->map);
     int verdict = u->fn(&change, u->arg);
     update_leave(&frame);
     if (verdict < 0)
@@ -148,7 +149,8 @@ static int write_begin(struct shoal *map, const void *key, size_t key_bytes, str
     return rc;
 }
 
-static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, mutate_decide *decide, void *arg,
+/* lasts: what decides may take its time, and close other maps. */
+static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, mutate_decide *decide, void *arg, bool lasts,
                       struct mutation *m)
 {
     int rc;
@@ -158,6 +160,8 @@ static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, muta
         rc = write_begin(map, key, key_bytes, &call, &probe);
         if (rc != 0)
             return rc;
+        if (lasts)
+            call_pin(&call);
         rc = mutate_key(call.a, &probe, decide, arg, m);
         call_end(&call);
     } while (rc == TABLE_MOVED);
@@ -248,14 +252,14 @@ int shoal_delete(struct shoal *map, const void *key, size_t key_bytes)
 {
     struct condition always = { 0 };
     struct mutation m = { 0 };
-    return key_mutate(map, key, key_bytes, decide_delete, &always, &m);
+    return key_mutate(map, key, key_bytes, decide_delete, &always, false, &m);
 }
 
 int shoal_delete_if(struct shoal *map, const void *key, size_t key_bytes, uint64_t version)
 {
     struct condition condition = { .if_version = true, .version = version };
     struct mutation m = { 0 };
-    return key_mutate(map, key, key_bytes, decide_delete, &condition, &m);
+    return key_mutate(map, key, key_bytes, decide_delete, &condition, false, &m);
 }
 
 int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes)
@@ -264,7 +268,7 @@ int shoal_take(struct shoal *map, const void *key, size_t key_bytes, void *buf, 
         return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
     struct take take = { .buf = buf, .buf_bytes = buf_bytes };
     struct mutation m = { .wants_value = true };
-    int rc = key_mutate(map, key, key_bytes, decide_take, &take, &m);
+    int rc = key_mutate(map, key, key_bytes, decide_take, &take, false, &m);
     if ((rc == 0 || rc == SHOAL_SHORT) && ret_bytes != NULL)
         *ret_bytes = take.bytes;
     return rc;
@@ -274,7 +278,7 @@ int shoal_incr(struct shoal *map, const void *key, size_t key_bytes, int64_t del
 {
     struct incr in = { .delta = (uint64_t)delta };
     struct mutation m = { .wants_value = true };
-    int rc = key_mutate(map, key, key_bytes, decide_incr, &in, &m);
+    int rc = key_mutate(map, key, key_bytes, decide_incr, &in, false, &m);
     if (rc == 0 && ret_value != NULL)
         *ret_value = (int64_t)in.sum;
     return rc;
@@ -284,20 +288,9 @@ int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_upd
 {
     if (fn == NULL)
         return error_set(SHOAL_EINVAL, "update: the function is NULL");
-    struct update u = { .fn = fn, .arg = arg };
+    struct update u = { .map = map, .fn = fn, .arg = arg };
     struct mutation m = { .wants_value = true };
-    int rc;
-    do {
-        struct call call;
-        struct probe probe;
-        rc = write_begin(map, key, key_bytes, &call, &probe);
-        if (rc != 0)
-            return rc;
-        call_pin(&call); /* the function may take its time, and close other maps */
-        rc = mutate_key(call.a, &probe, decide_update, &u, &m);
-        call_end(&call);
-    } while (rc == TABLE_MOVED);
-    return rc;
+    return key_mutate(map, key, key_bytes, decide_update, &u, true, &m);
 }
 
 int shoal_put_many(struct shoal *map, const struct shoal_key *keys, const struct shoal_value *values, size_t n,

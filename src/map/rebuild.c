@@ -95,16 +95,20 @@ static void wake_all(const struct segment *s)
     }
 }
 
-/* 0, or SHOAL_CHANGED: somebody else did. */
+/* 0, or SHOAL_CHANGED: somebody else did.  Who removes the map between the look at its name and the switch leaves those who
+ * have it without a way to the new segment, whose private name goes too. */
 static int switch_to(const struct open_map *from, const struct segment *to)
 {
     const struct segment *s = from->segment;
     uint64_t w = load_seq_u64(&s->header->successor); /* [successor] */
+    int rc = segfile_is_named(from->path, s->file);
+    if (rc != 0)
+        return rc;
     if (segment_has_successor(s) || !cas_u64(&s->header->successor, w, to->geo.id)) /* [successor] takes effect */
         return SHOAL_CHANGED;
-    int rc = segfile_switch(from->path, s->file, to->geo.id);
+    rc = segfile_switch(from->path, s->file, to->geo.id);
     wake_all(s); /* they look at the new one from now on */
-    return rc;
+    return rc == 0 ? segfile_is_named(from->path, to->file) : rc;
 }
 
 static int make_next(const struct open_map *from, const struct shoal_options *options, struct next *ret_next)
@@ -130,10 +134,11 @@ static int rebuild_locked(const struct open_map *from, const struct shoal_option
     if (rc == 0)
         rc = make_next(from, options, &next);
     if (rc == 0) {
-        uint64_t id = next.map->segment->geo.id;
         rc = switch_to(from, next.map->segment);
-        if (rc == SHOAL_CHANGED)
-            (void)segfile_unlink_kin(from->path, id);
+        if (rc == SHOAL_CHANGED || rc == SHOAL_ENOMAP)
+            (void)segfile_unlink_kin(from->path, next.map->segment->geo.id);
+        if (rc == SHOAL_ENOMAP) /* somebody removed the map: nothing stays behind */
+            (void)segfile_unlink_kin(from->path, from->segment->geo.id);
         open_map_unref(next.map); /* and with its descriptor goes the draft's lock */
     }
     os_close(lock);

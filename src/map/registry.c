@@ -257,6 +257,9 @@ int call_begin(struct shoal *map, struct call *ret_call)
         return error_set(SHOAL_EINVAL, "map is NULL");
     if (registry.fork_word != NULL && *registry.fork_word == 0)
         fork_noticed();
+    for (const struct update_frame *u = mine.update; u != NULL; u = u->outer)
+        if (u->map == map)
+            return error_set(SHOAL_EINVAL, "an update function must not call its own map");
     struct open_map *open;
     for (;;) {
         urcu_bp_read_lock();
@@ -275,9 +278,6 @@ int call_begin(struct shoal *map, struct call *ret_call)
     }
     ret_call->map = open;
     ret_call->segment = open->segment;
-    for (const struct update_frame *u = mine.update; u != NULL; u = u->outer)
-        if (u->segment == open->segment)
-            return call_refuse(ret_call, "an update function must not call its own map");
     return 0;
 }
 
@@ -307,9 +307,9 @@ void call_end(struct call *call)
     }
 }
 
-void update_enter(struct update_frame *frame, const struct segment *segment)
+void update_enter(struct update_frame *frame, const struct shoal *map)
 {
-    frame->segment = segment;
+    frame->map = map;
     frame->outer = mine.update;
     mine.update = frame;
 }

@@ -76,10 +76,10 @@ void attachment_unref(struct attachment *a);
 
 /* While an update function runs, calls on its map are refused. */
 struct update_frame {
-    const struct segment *segment;
+    const struct shoal *map;
     struct update_frame *outer;
 };
-void update_enter(struct update_frame *frame, const struct segment *segment);
+void update_enter(struct update_frame *frame, const struct shoal *map);
 void update_leave(const struct update_frame *frame);
 
 /* Grows with each fork on the way to this process. */

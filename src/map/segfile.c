@@ -642,10 +642,22 @@ static int name_next(const struct name *name, int dir, int fd, uint64_t successo
     return errno == ENOENT ? 0 : os_failure(name, "give the name to the map's next segment");
 }
 
-/* Private names of segments that are neither of these two, unless somebody rebuilds with them. */
-static void kin_remove(const struct name *name, int dir, uint64_t keep, uint64_t keep_too)
+/* Names are cut, so a map with another long name may have kin that look like this one's.  A file that is no map yet is a
+ * draft, whose maker has it locked while he lives. */
+static bool kin_is_of(const struct name *name, int dir, const char *entry, uint64_t family)
 {
-    uint64_t id;
+    struct stat st;
+    struct segment_header header;
+    int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool other = fd < 0 || (fstat(fd, &st) == 0 && read_header(name, fd, &st, &header) == 0 &&
+                            header.magic == SEGMENT_MAGIC && header.geometry.family != family);
+    os_close(fd);
+    return !other;
+}
+
+/* Private names of a map's segments, unless somebody rebuilds with them. */
+static void kin_remove(const struct name *name, int dir, uint64_t family)
+{
     int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
     if (list == NULL) {
@@ -653,7 +665,7 @@ static void kin_remove(const struct name *name, int dir, uint64_t keep, uint64_t
         return;
     }
     for (struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        if (name_is_kin_of(name, entry->d_name, &id) && id != keep && id != keep_too)
+        if (name_is_kin_of(name, entry->d_name) && kin_is_of(name, dir, entry->d_name, family))
             leftover_remove(dir, entry->d_name);
     (void)closedir(list);
 }
@@ -722,7 +734,7 @@ int segfile_create_next(const struct segfile_from *from, const struct shoal_opti
     if (code == 0) {
         m.mode = st.st_mode & 07777;
         m.gid = st.st_gid;
-        kin_remove(&m.name, m.dir, 0, 0);
+        kin_remove(&m.name, m.dir, from->geometry->family);
         code = next_make(&m, from);
     }
     os_close(m.dir);
@@ -737,6 +749,19 @@ static int place_of(const char *path, struct name *ret_name, int *ret_dir)
         return code;
     *ret_dir = open_directory(ret_name);
     return *ret_dir < 0 ? open_failure(ret_name, "open its directory") : 0;
+}
+
+int segfile_is_named(const char *path, int fd)
+{
+    struct name name;
+    struct stat st;
+    int dir, code = place_of(path, &name, &dir);
+    if (code != 0)
+        return code;
+    if (fstat(fd, &st) != 0 || !entry_is(dir, name.last, &st))
+        code = error_set(SHOAL_ENOMAP, "%s: the name means another file than this map's", name.shown);
+    os_close(dir);
+    return code;
 }
 
 int segfile_switch(const char *path, int from_fd, uint64_t successor)
@@ -785,11 +810,13 @@ int segfile_unlink_kin(const char *path, uint64_t id)
 
 /* -- Unlinking ---------------------------------------------------------------------------------------------- */
 
-static int judge_map(const struct name *name, int fd, const struct stat *st, uint64_t *ret_successor)
+static int judge_map(const struct name *name, int fd, const struct stat *st, uint64_t *ret_successor,
+                     uint64_t *ret_family)
 {
     struct segment_header header = { 0 };
     int code = read_header(name, fd, st, &header);
     *ret_successor = successor_of(&header);
+    *ret_family = header.geometry.family;
     if (code == SHOAL_EOS || (code == 0 && header.magic == SEGMENT_MAGIC))
         return code;
     return error_set(SHOAL_ECORRUPT, "%s: not a Shoal map (%lld bytes%s), so not removed; by hand: rm %s%s",
@@ -826,16 +853,18 @@ static int remove_and_mark(const struct name *name, int dir, int fd, const struc
 static int unlink_once(const struct name *name, int dir)
 {
     struct stat st;
-    uint64_t successor;
+    uint64_t successor, family;
     int fd = -1;
     int code = open_regular(name, dir, O_RDWR, &fd, &st);
     if (code != 0)
         return code;
-    code = judge_map(name, fd, &st, &successor);
+    code = judge_map(name, fd, &st, &successor, &family);
     if (code == 0 && successor != 0 && name_next(name, dir, fd, successor) == 0 && !entry_is(dir, name->last, &st))
         code = BEGIN_AGAIN; /* that one is meant */
     if (code == 0)
         code = remove_and_mark(name, dir, fd, &st);
+    if (code == 0)
+        kin_remove(name, dir, family); /* behind the name: who misses one then sees that the map is gone (move.c) */
     os_close(fd);
     return code;
 }
@@ -861,8 +890,6 @@ int segfile_unlink(const char *name_text)
     if (dir < 0)
         return open_failure(&name, "open its directory");
     code = unlink_name(&name, dir);
-    if (code == 0)
-        kin_remove(&name, dir, 0, 0);
     os_close(dir);
     return code;
 }

@@ -46,6 +46,8 @@ struct segfile_from {
 };
 int segfile_create_next(const struct segfile_from *from, const struct shoal_options *options, const struct tier_origin *store,
                         const struct segfile_user *user);
+/* Does the map's name mean this file?  0, SHOAL_ENOMAP, SHOAL_EOS. */
+int segfile_is_named(const char *path, int fd);
 /* Behind the switch: the map's name means `successor`, if it meant `from`.  0, SHOAL_EOS. */
 int segfile_switch(const char *path, int from_fd, uint64_t successor);
 /* By its private name, whether or not it has a successor.  SHOAL_ENOMAP: it has none. */

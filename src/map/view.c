@@ -97,7 +97,10 @@ static int view_once(struct shoal *map, const void *key, size_t key_bytes, struc
     int rc = key_call(map, key, key_bytes, false, &call, &probe);
     if (rc != 0)
         return rc;
-    if (!call.map->readonly && call_attach(&call) == 0 && view_hazard(call.a, &hazard))
+    bool attached = !call.map->readonly && call_attach(&call) == 0;
+    if (attached && call.old != NULL) /* to where it can be pinned */
+        (void)move_for(&call, &probe);
+    if (attached && view_hazard(call.a, &hazard))
         rc = view_pin(&call, &probe, hazard, ret_view);
     else
         rc = view_copy(&call, &probe, ret_view);

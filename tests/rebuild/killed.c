@@ -3,37 +3,28 @@
  * Killed at each access to shared memory, and before and behind each call that names a file, of a rebuild and of what writers
  * do for a move (guarantee C).
  *
- *     killed [--every N] [--seed N]
+ *     killed [--every N] [--seed N] [--store]
  *
  * A survivor, attached since before, must find what was acknowledged, old or new of what was under way, and nothing else; write;
  * walk; count exactly; check; open the map by its name; rebuild it to its end; and leave no file behind.  --every: one of N
  * places, drawn by the seed (1: all of them).
  */
-#include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
 #include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/random.h"
-#include "shoal/shoal.h"
+#include "rebuild/scene.h"
 
 #define KEYS 40u
-#define CROWD 400u /* keys that fill more homes than one step moves */
 
 static uint64_t places_left; /* 0: nobody counts */
-static char dir[64], path[128], store_path[128];
 static uint64_t deaths;
 
 /* -- Dying -------------------------------------------------------------------------------------------- */
@@ -83,8 +74,6 @@ int __wrap_unlinkat(int at, const char *name, int flags)
 
 static size_t name_of(uint32_t k, char to[24]) { return (size_t)snprintf(to, 24, "key %u", k); }
 
-static void done(int rc, const char *what) { require(rc == 0, "%s: %d %s", what, rc, shoal_error_text()); }
-
 static void put(struct shoal *map, uint32_t k, const char *value)
 {
     char name[24];
@@ -104,46 +93,6 @@ static bool holds(struct shoal *map, uint32_t k, const char *one, const char *ot
            (other != NULL && strlen(other) == n && memcmp(value, other, n) == 0);
 }
 
-static struct shoal *map_make(uint32_t keys, uint32_t capacity)
-{
-    struct shoal_options options = SHOAL_OPTIONS_INIT;
-    struct shoal *map;
-    options.capacity = capacity;
-    options.heap_bytes = 256 << 10;
-    options.max_threads = 16;
-    options.store = store_path[0] != 0 ? store_path : NULL;
-    options.on_full = store_path[0] != 0 ? SHOAL_FULL_SPILL : SHOAL_FULL_FAIL;
-    done(shoal_create(path, &options, &map), "create");
-    for (uint32_t k = 0; k < keys; k++)
-        put(map, k, "before");
-    return map;
-}
-
-static int stop_at_once(uint64_t at, uint64_t of, void *arg)
-{
-    (void)at, (void)of, (void)arg;
-    return 1;
-}
-
-static int rebuild(struct shoal *map, uint32_t capacity, shoal_progress_fn *progress)
-{
-    struct shoal_options options = SHOAL_OPTIONS_INIT;
-    options.capacity = capacity;
-    options.heap_bytes = 512 << 10;
-    return shoal_rebuild(map, &options, progress, NULL);
-}
-
-static uint32_t files_left(void)
-{
-    uint32_t n = 0;
-    DIR *list = opendir(dir);
-    require(list != NULL, "opendir");
-    for (const struct dirent *entry = readdir(list); entry != NULL; entry = readdir(list))
-        n += strncmp(entry->d_name, ".map", 4) == 0;
-    (void)closedir(list);
-    return n;
-}
-
 /* -- What the survivor finds ------------------------------------------------------------------------------ */
 
 /* Keys 0, 1, 2, 3 were worked on; the others hold "before".  drafts: who died may have left a segment that he was making. */
@@ -157,12 +106,12 @@ static void survive(struct shoal *map, uint32_t keys, bool drafts, uint64_t at)
     uint32_t met = 0, there = 0;
     int exact, rc;
     int64_t sum;
-    done(shoal_open(path, SHOAL_RDONLY, &reader), "open for reading");
+    done(shoal_open(scene.path, SHOAL_RDONLY, &reader), "open for reading");
     for (uint32_t k = 0; k < keys; k++)
         require(holds(map, k, "before", k < 2 ? "after" : k < 4 ? NULL : "before"), "place %llu: key %u", (unsigned long long)at, k);
     for (uint32_t k = 4; k < keys; k++)
         require(holds(reader, k, "before", "before"), "place %llu: key %u, read-only", (unsigned long long)at, k);
-    done(shoal_open(path, 0, &other), "open");
+    done(shoal_open(scene.path, 0, &other), "open");
     put(map, 4, "survivor");
     require(holds(other, 4, "survivor", "survivor"), "place %llu: key 4 in the other handle", (unsigned long long)at);
     put(other, 4, "before");
@@ -209,7 +158,7 @@ static void work_opens(struct shoal *map)
 {
     struct shoal *own;
     (void)map;
-    done(shoal_open(path, 0, &own), "open");
+    done(shoal_open(scene.path, 0, &own), "open");
     put(own, 0, "after");
 }
 
@@ -231,52 +180,31 @@ static bool dies(struct shoal *map, work_fn *work, uint64_t at)
 }
 
 /* moving: the map is in the middle of a move before somebody dies. */
-static void scenario(const char *what, work_fn *work, bool moving, uint32_t every, uint64_t *random)
+static void scenario(const char *what, work_fn *work, bool moving, uint32_t every)
 {
     uint64_t before = deaths;
     uint32_t keys = moving ? CROWD : KEYS;
-    for (uint64_t at = 1 + random_below(random, every);; at += every) {
-        struct shoal *map = map_make(keys, moving ? CROWD * 4 : 50);
+    bool more = true;
+    for (uint64_t at = 1 + random_below(&scene.random, every); more; at += every) {
+        struct shoal *map = scene_map("key", keys, "before", moving ? CROWD * 4 : 50);
         if (moving)
             require(rebuild(map, CROWD * 2, stop_at_once) == 1, "a rebuild that ends: %s", shoal_error_text());
-        bool died = dies(map, work, at);
+        more = dies(map, work, at);
         survive(map, keys, work == work_rebuild, at);
-        shoal_close(map);
-        done(shoal_unlink(path), "unlink");
-        require(files_left() == 0, "files left behind unlink");
-        if (store_path[0] != 0) {
-            char command[160];
-            (void)snprintf(command, sizeof command, "rm -rf %s", store_path);
-            require(system(command) == 0, "rm");
-        }
-        if (!died)
-            break;
+        scene_map_remove(map, true);
     }
-    printf("killed: %s%s: %llu places\n", what, store_path[0] != 0 ? ", above a store" : "", (unsigned long long)(deaths - before));
+    printf("killed: %s%s: %llu places\n", what, scene.store[0] != 0 ? ", above a store" : "",
+           (unsigned long long)(deaths - before));
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)time(NULL), every = 1;
-    bool has_store = false;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--store") == 0)
-            has_store = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--every") == 0)
-            every = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            seed = strtoull(argv[++i], NULL, 10);
-    printf("killed: seed %llu\n", (unsigned long long)seed);
-    (void)snprintf(dir, sizeof dir, "/dev/shm/shoal-killed-XXXXXX");
-    require(mkdtemp(dir) != NULL, "mkdtemp");
-    (void)snprintf(path, sizeof path, "%s/map", dir);
-    if (has_store)
-        (void)snprintf(store_path, sizeof store_path, "%s/store", dir);
-    scenario("a rebuild", work_rebuild, false, (uint32_t)every, &seed);
-    scenario("the rest of a move", work_rebuild, true, (uint32_t)every * 40, &seed);
-    scenario("writers during a move", work_writes, true, (uint32_t)every, &seed);
-    scenario("opening during a move", work_opens, true, (uint32_t)every, &seed);
-    require(rmdir(dir) == 0, "%s is not empty", dir);
+    scene_begin("killed", argc, argv);
+    scenario("a rebuild", work_rebuild, false, scene.every);
+    scenario("the rest of a move", work_rebuild, true, scene.every * 40);
+    scenario("writers during a move", work_writes, true, scene.every);
+    scenario("opening during a move", work_opens, true, scene.every);
+    scene_end();
     printf("killed: %llu places: ok\n", (unsigned long long)deaths);
     return 0;
 }

@@ -8,16 +8,11 @@
  * Each access of each call is a place; --every: one of N, drawn by the seed.  What the stopped call and the others answered
  * must be what some order of them gives.
  */
-#include <errno.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/atomic.h"
@@ -25,14 +20,12 @@
 #include "lib/fail.h"
 #include "lib/random.h"
 #include "map/registry.h"
+#include "rebuild/scene.h"
 #include "table/move.h"
-
-#define CROWD 400u
 
 void shoal_point(enum shoal_point_kind kind, const volatile void *where);
 
 static uint64_t places_left; /* 0: nobody counts */
-static char dir[64], path[128], store_path[128];
 static uint64_t stops;
 
 /* What the stopped process answered. */
@@ -49,8 +42,6 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where)
     if (places_left != 0 && --places_left == 0)
         (void)raise(SIGSTOP);
 }
-
-static void done(int rc, const char *what) { require(rc == 0, "%s: %d %s", what, rc, shoal_error_text()); }
 
 static int put(struct shoal *map, const char *key, const char *value)
 {
@@ -72,49 +63,12 @@ static const char *get(struct shoal *map, const char *key)
 
 static bool is(const char *have, const char *want) { return strcmp(have, want) == 0; }
 
-/* -- The map ------------------------------------------------------------------------------------------- */
-
-static struct shoal *map_make(uint32_t keys, uint32_t capacity)
-{
-    struct shoal_options options = SHOAL_OPTIONS_INIT;
-    struct shoal *map;
-    char name[24];
-    options.capacity = capacity;
-    options.heap_bytes = 256 << 10;
-    options.max_threads = 16;
-    options.store = store_path[0] != 0 ? store_path : NULL;
-    options.on_full = store_path[0] != 0 ? SHOAL_FULL_SPILL : SHOAL_FULL_FAIL;
-    done(shoal_create(path, &options, &map), "create");
-    for (uint32_t k = 0; k < keys; k++)
-        done(shoal_put(map, name, (size_t)snprintf(name, sizeof name, "crowd %u", k), "x", 1), "put");
-    return map;
-}
-
-static void map_end(struct shoal *map)
+static void map_end(struct shoal *map, bool named)
 {
     struct shoal_report report = SHOAL_REPORT_INIT;
-    char command[160];
     done(shoal_reap(map, NULL), "reap");
     done(shoal_check(map, &report), "check");
-    shoal_close(map);
-    done(shoal_unlink(path), "unlink");
-    (void)snprintf(command, sizeof command, "rm -rf %s", store_path);
-    if (store_path[0] != 0)
-        require(system(command) == 0, "rm");
-}
-
-static int stop_at_once(uint64_t at, uint64_t of, void *arg)
-{
-    (void)at, (void)of, (void)arg;
-    return 1;
-}
-
-static int rebuild(struct shoal *map, uint32_t capacity, shoal_progress_fn *progress)
-{
-    struct shoal_options options = SHOAL_OPTIONS_INIT;
-    options.capacity = capacity;
-    options.heap_bytes = 512 << 10;
-    return shoal_rebuild(map, &options, progress, NULL);
+    scene_map_remove(map, named);
 }
 
 /* -- Calls that are stopped -------------------------------------------------------------------------------- */
@@ -262,14 +216,14 @@ static bool is_to_move(struct shoal *map)
 static struct shoal *map_to_move(void)
 {
     for (;;) {
-        struct shoal *map = map_make(CROWD, CROWD * 4);
+        struct shoal *map = scene_map("crowd", CROWD, "x", CROWD * 4);
         done(put(map, "key", "before"), "put");
         choose_other(map);
         done(put(map, answer->other, "before"), "put");
         require(rebuild(map, CROWD * 2, stop_at_once) == 1, "rebuild: %s", shoal_error_text());
         if (is_to_move(map))
             return map;
-        map_end(map);
+        map_end(map, true);
     }
 }
 
@@ -312,47 +266,57 @@ static bool get_and_move(struct shoal *map, uint64_t at)
     return pid != 0;
 }
 
-static void run(const char *what, bool (*trial)(struct shoal *map, uint64_t at), bool moving, uint32_t every, uint64_t *random)
+static void act_open(struct shoal *map)
+{
+    struct shoal *own;
+    (void)map;
+    answer->rc = shoal_open(scene.path, 0, &own);
+    if (answer->rc == 0)
+        shoal_close(own);
+}
+
+/* Who opens the map while it is removed in the middle of a move must not take the move for complete. */
+static bool open_and_unlink(struct shoal *map, uint64_t at)
+{
+    char name[24];
+    pid_t pid = begin(map, act_open, at);
+    done(shoal_unlink(scene.path), "unlink");
+    go_on(pid);
+    require(answer->rc == 0 || answer->rc == SHOAL_ENOMAP, "place %llu: open: %d", (unsigned long long)at, answer->rc);
+    for (uint32_t k = 0; k < CROWD; k++) {
+        (void)snprintf(name, sizeof name, "crowd %u", k);
+        require(is(get(map, name), "x"), "place %llu: %s is lost", (unsigned long long)at, name);
+    }
+    return pid != 0;
+}
+
+static void run(const char *what, bool (*trial)(struct shoal *map, uint64_t at), bool moving)
 {
     uint64_t before = stops;
     bool more = true;
-    for (uint64_t at = 1 + random_below(random, every); more; at += every) {
-        struct shoal *map = moving ? map_to_move() : map_make(10, 50);
+    for (uint64_t at = 1 + random_below(&scene.random, scene.every); more; at += scene.every) {
+        struct shoal *map = moving ? map_to_move() : scene_map("crowd", 10, "x", 50);
         more = trial(map, at);
-        map_end(map);
+        map_end(map, trial != open_and_unlink);
     }
-    printf("stops: %s%s: %llu places\n", what, store_path[0] != 0 ? ", above a store" : "", (unsigned long long)(stops - before));
+    printf("stops: %s%s: %llu places\n", what, scene.store[0] != 0 ? ", above a store" : "", (unsigned long long)(stops - before));
 }
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = (uint64_t)time(NULL), every = 1;
-    bool has_store = false;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--store") == 0)
-            has_store = true;
-        else if (i + 1 < argc && strcmp(argv[i], "--every") == 0)
-            every = strtoull(argv[++i], NULL, 10);
-        else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0)
-            seed = strtoull(argv[++i], NULL, 10);
-    printf("stops: seed %llu\n", (unsigned long long)seed);
+    scene_begin("stops", argc, argv);
     answer = child_memory(sizeof *answer);
-    (void)snprintf(dir, sizeof dir, "/dev/shm/shoal-stops-XXXXXX");
-    require(mkdtemp(dir) != NULL, "mkdtemp");
-    (void)snprintf(path, sizeof path, "%s/map", dir);
-    if (has_store)
-        (void)snprintf(store_path, sizeof store_path, "%s/store", dir);
-    uint32_t n = (uint32_t)every;
-    run("an update", update_and_delete, false, n, &seed);
-    run("an insert", insert_and_delete, false, n, &seed);
-    run("a delete", two_deletes, false, n, &seed);
-    run("an add", two_adds, false, n, &seed);
-    run("an incr", two_incrs, false, n, &seed);
-    run("a get", get_and_update, false, n, &seed);
-    run("a mover, beside a delete", move_and_delete, true, n, &seed);
-    run("a mover, beside gets and puts", move_and_get, true, n, &seed);
-    run("a get, beside a mover", get_and_move, true, n, &seed);
-    require(rmdir(dir) == 0, "%s is not empty", dir);
+    run("an update", update_and_delete, false);
+    run("an insert", insert_and_delete, false);
+    run("a delete", two_deletes, false);
+    run("an add", two_adds, false);
+    run("an incr", two_incrs, false);
+    run("a get", get_and_update, false);
+    run("a mover, beside a delete", move_and_delete, true);
+    run("a mover, beside gets and puts", move_and_get, true);
+    run("a get, beside a mover", get_and_move, true);
+    run("an open, beside an unlink", open_and_unlink, true);
+    scene_end();
     printf("stops: %llu places: ok\n", (unsigned long long)stops);
     return 0;
 }

@@ -338,6 +338,30 @@ static void who_is_late_is_told_that_the_map_is_gone(void **state)
     assert_refused(shoal_rebuild(map, &o, NULL, NULL), SHOAL_ENOMAP, "another file");
 }
 
+struct two {
+    struct shoal *map, *other;
+    int rc;
+};
+static int calls_its_map(struct shoal_change *change, void *arg)
+{
+    struct two *two = arg;
+    (void)change;
+    rebuilt(two->other, 700, 1 << 20);
+    two->rc = shoal_get(two->map, "key1", 4, NULL, 0, NULL);
+    return SHOAL_KEEP;
+}
+
+/* Whichever geometry it has by now; through another handle it may call it. */
+static void an_update_function_is_refused_its_map(void **state)
+{
+    struct frame *f = *state;
+    struct shoal *map = filled(f, 0);
+    struct two two = { .map = map, .other = opened(f, 0) };
+    assert_int_equal(shoal_update(map, "key1", 4, calls_its_map, &two), 0);
+    assert_int_equal(two.rc, SHOAL_EINVAL);
+    shoal_close(two.other);
+}
+
 static void permissions_go_with_it(void **state)
 {
     struct frame *f = *state;
@@ -364,6 +388,7 @@ int main(void)
         FRAME_TEST(what_is_no_geometry_changes_nothing),
         FRAME_TEST(a_file_that_was_closed_follows),
         FRAME_TEST(who_is_late_is_told_that_the_map_is_gone),
+        FRAME_TEST(an_update_function_is_refused_its_map),
         FRAME_TEST(permissions_go_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

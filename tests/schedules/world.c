@@ -281,7 +281,7 @@ void call_pin(struct call *call) { (void)call; }
 void open_map_ref(struct open_map *map) { (void)map; }
 void open_map_unref(struct open_map *map) { (void)map; }
 uint64_t registry_fork_id(void) { return 1; }
-void update_enter(struct update_frame *frame, const struct segment *segment) { (void)frame, (void)segment; }
+void update_enter(struct update_frame *frame, const struct shoal *map) { (void)frame, (void)map; }
 void update_leave(const struct update_frame *frame) { (void)frame; }
 
 /* -- Private memory -------------------------------------------------------------------------------------------------- */
