@@ -107,7 +107,7 @@ static void take_over(struct shoal *map, uint64_t who)
     }
 }
 
-/* An answer that the map may give when it is full for now: nothing has changed then. */
+/* Others took the room: an answer that a map gives, and nothing has changed then. */
 static bool is_full(int rc) { return rc == SHOAL_EFULL; }
 
 static void change(struct shoal *map, uint64_t who, uint64_t k, uint64_t *random)
