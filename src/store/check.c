@@ -213,7 +213,7 @@ static int check_all(struct checking *c)
 static bool has_moved(struct checking *c)
 {
     struct page_meta meta;
-    return meta_current(c->store, &meta) != SHOAL_OK || meta.head.txn != c->meta.head.txn;
+    return meta_current(c->store, &meta) == SHOAL_OK && meta.head.txn != c->meta.head.txn;
 }
 
 /* The root that counts, with what it leads to kept as it is: under the lock, or else for as long as nobody writes. */

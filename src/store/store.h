@@ -162,7 +162,7 @@ struct store_fault {
     char text[160];
 };
 typedef void store_fault_fn(void *arg, const struct store_fault *fault);
-/* Every page that the present root leads to, every record, every count; `each` is told of the first faults.  Takes the lock
+/* Every page that the present root leads to, every record, every count; `each` is told of the first 32 faults.  Takes the lock
  * where the store can be written to.  SHOAL_ECORRUPT: there were some; SHOAL_CHANGED: read-only, and others wrote. */
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n);
 

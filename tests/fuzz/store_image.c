@@ -273,15 +273,14 @@ static void count_fault(void *arg, const struct store_fault *fault)
 
 #define TOLD_MAX 32u /* faults that check tells of; more are only counted */
 
-/* A reader whose root word and metas disagree takes that for others' writing: SHOAL_CHANGED, which is no "sound".
- * What was reported is never more than was found, and what lies under the present root is whole where nothing is. */
+/* What was reported is never more than was found, and what lies under the present root is whole where nothing is. */
 static bool check(const struct use *u)
 {
     uint64_t told = 0, n = 0, errors = u->findings->errors;
     int rc = store_check(u->store, count_fault, &told, &n);
-    hold((rc <= 0 || rc == SHOAL_CHANGED) && (rc < 0 || n == 0) && told == (n < TOLD_MAX ? n : TOLD_MAX),
-         "check: %d, %llu faults, %llu told", rc, (unsigned long long)n, (unsigned long long)told);
-    if (rc < 0)
+    hold(rc <= 0 && (rc != 0 || n == 0) && told == (n < TOLD_MAX ? n : TOLD_MAX), "check: %d, %llu faults, %llu told", rc,
+         (unsigned long long)n, (unsigned long long)told);
+    if (rc != 0)
         judge(u, rc, "check");
     u->findings->errors = errors;
     u->findings->reported += rc != 0;
