@@ -40,13 +40,13 @@ static void take_old(struct open_map *open, struct open_map *old)
 }
 
 /* The file of what is being moved from goes when all of it has moved, before `predecessor` does; or with the map, behind
- * the map's own name. */
+ * the map's own name, which a segment also loses when the map has moved on from it: behind `predecessor`. */
 int move_open_old(struct open_map *open)
 {
     struct open_map *old;
     uint64_t id = segment_predecessor(open->segment);
     int rc = id != 0 ? open_by_id(open, id, &old) : 0;
-    if (rc == SHOAL_ENOMAP && os_file_unlinked(open->segment->file))
+    if (rc == SHOAL_ENOMAP && os_file_unlinked(open->segment->file) && segment_predecessor(open->segment) != 0)
         return error_set(rc, "%s: was removed while it was opened", open->name);
     if (rc == SHOAL_ENOMAP) { /* all of it has moved */
         if (!open->readonly)
