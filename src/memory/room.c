@@ -7,7 +7,9 @@
 
 #define EVACUATE_ROUNDS 64u /* others may take what an evacuation freed; after so many the heap is full enough */
 
-#define HARD_ROUNDS 2u /* others were at work, perhaps on the spans that this search wanted */
+#define HARD_ROUNDS 2u  /* others were at work, perhaps on the spans that this search wanted */
+#define BUSY_ROUNDS 32u /* and so long as they are, and leave this share of the heap free: */
+#define BUSY_SHARE 8u
 
 struct want {
     uint64_t bytes;
@@ -147,6 +149,16 @@ int room_alloc_at_hand(struct attachment *a, uint64_t bytes, uint32_t owned_i, u
     return want_try(a, &w, ret);
 }
 
+/* Others are at work; is it worth a search more? */
+static bool is_worth_more(const struct segment *s, uint32_t rounds)
+{
+    struct heap_room room;
+    if (rounds < HARD_ROUNDS)
+        return true;
+    heap_room(s, &room);
+    return rounds < BUSY_ROUNDS && room.free_bytes >= s->geo.heap_bytes / BUSY_SHARE;
+}
+
 int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
 {
     const struct segment *s = a->segment;
@@ -159,7 +171,7 @@ int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t 
     if (full_is_known(a, bytes))
         return room_full(a, bytes);
     a->full_bytes = UINT64_MAX;
-    for (uint32_t i = 0; i < HARD_ROUNDS; i++) {
+    for (uint32_t i = 0; is_worth_more(s, i); i++) {
         uint64_t before = settle_activity(s), mine = own_activity(a);
         bool held = anything_is_held(a);
         rc = want_hard(a, &w, ret);

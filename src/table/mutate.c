@@ -214,6 +214,7 @@ struct making {
     struct below_value value;
     uint64_t need_bytes; /* with NEED_ROOM: of a record, 0 = a slot */
     uint32_t needed;     /* times that room was made */
+    uint64_t activity;   /* of all, when nobody could leave last */
 };
 
 static void making_drop(struct attachment *a, struct making *making)
@@ -375,9 +376,15 @@ static int make_room(struct attachment *a, const struct probe *p, struct making 
     hazard_clear(a, HAZARD_FOUND);
     making->needed++;
     int rc = below->make_room(below, a, p, making->need_bytes, making->needed);
-    if (rc == SHOAL_MISSING) /* once more, with what is free */
+    if (rc != SHOAL_MISSING)
+        return rc == 0 ? AGAIN : rc;
+    /* Others may have made all leave, and have records under way that will be in the table soon: only where nothing has
+     * happened since the last time, the next try is the last, with what is free. */
+    const uint64_t activity = settle_activity(a->segment);
+    if (activity == making->activity)
         making->needed = NEEDED_MAX;
-    return rc == 0 || rc == SHOAL_MISSING ? AGAIN : rc;
+    making->activity = activity;
+    return AGAIN;
 }
 
 int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decide, void *arg, struct mutation *m)

@@ -2,9 +2,11 @@
 #include "lib/child.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "lib/fail.h"
@@ -14,6 +16,14 @@ pid_t child_fork(void)
     fflush(NULL);
     const pid_t pid = fork();
     require(pid >= 0, "fork: %s", strerror(errno));
+    return pid;
+}
+
+pid_t child_fork_bound(void)
+{
+    const pid_t parent = getpid(), pid = child_fork();
+    if (pid == 0 && (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent))
+        _exit(1);
     return pid;
 }
 

@@ -11,6 +11,9 @@
 /* fork, with nothing unwritten that the child would write once more.  Never < 0: the test fails. */
 pid_t child_fork(void);
 
+/* Likewise, and the child is killed with the thread that forked it, also where that dies before the child has run. */
+pid_t child_fork_bound(void);
+
 /* Zeros, shared with the children that are forked from now on; only what is touched takes memory. */
 void *child_memory(size_t bytes);
 

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -183,13 +182,9 @@ static void mover_live(const struct recorder *r, uint64_t random)
 static void mover_start(struct recorder *r)
 {
     const uint64_t random = random_next(&r->random);
-    const pid_t parent = getpid();
-    r->mover = child_fork();
+    r->mover = child_fork_bound();
     if (r->mover != 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
     fail_into(stage->text, sizeof stage->text);
     mover_live(r, random);
 }
@@ -232,13 +227,10 @@ static void live_start(struct recorder *r, bool follows)
     const uint32_t room = OPS_ALL / HISTORY_LIVES, walks = WALKS_ALL / HISTORY_LIVES;
     *log = (struct log){ .op = &stage->op[i * room], .walk = &stage->walk[i * walks], .walks_room = walks };
     log->room = r->want->calls_n < room ? r->want->calls_n : room;
-    const pid_t parent = getpid(), pid = child_fork();
+    const pid_t pid = child_fork_bound();
     r->pid[i] = pid;
     if (pid != 0)
         return;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(1);
     fail_into(stage->text, sizeof stage->text);
     alarm(LIFE_S);
     while (__atomic_load_n(&stage->go, __ATOMIC_ACQUIRE) == 0)

@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -189,7 +188,6 @@ static void work(uint32_t worker, uint64_t random)
 {
     struct worker *w = &board->worker[worker];
     struct shoal *map = NULL;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     int code = shoal_open(board->map, 0, &map);
     require(code == 0, "open: %d %s", code, shoal_error_text());
     code = shoal_reap(map, NULL); /* whoever was here before can do nothing more */
@@ -215,7 +213,7 @@ static pid_t pids[WORKERS];
 static void start(uint32_t worker, uint64_t *random)
 {
     const uint64_t seed = random_next(random);
-    pids[worker] = child_fork();
+    pids[worker] = child_fork_bound();
     if (pids[worker] == 0)
         work(worker, seed);
 }
