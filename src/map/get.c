@@ -2,7 +2,7 @@
  *
  * The reading calls of one key.
  */
-#include "map/key.h"
+#include "map/batch.h"
 #include "map/lookup.h"
 
 #define STATS_EVERY 4096u /* reads between two additions to the entry's line */
@@ -86,23 +86,55 @@ int shoal_info(struct shoal *map, const void *key, size_t key_bytes, struct shoa
     return 0;
 }
 
+static void result_fill(struct shoal_result *r, int code, const struct read_sink *sink)
+{
+    bool found = code == 0 || code == SHOAL_SHORT;
+    r->code = code == SHOAL_SHORT && r->buf == NULL ? 0 : code;
+    r->bytes = found ? sink->value_bytes : 0;
+    r->version = found ? sink->version : 0;
+    r->type = found ? sink->type : SHOAL_RAW;
+}
+
+static struct read_sink result_sink(const struct shoal_result *r)
+{
+    return (struct read_sink){ .buf = r->buf, .buf_bytes = r->buf != NULL ? r->buf_bytes : 0 };
+}
+
+/* As many as one call can answer, from the first on; the rest is left to calls of their own. */
+static size_t get_batch(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
+{
+    struct call call;
+    struct probe probes[BATCH_KEYS];
+    size_t i = 0;
+    if (call_begin(map, &call) != 0)
+        return 0;
+    if (!call.map->readonly)
+        call.a = call_attachment(&call);
+    n = batch_probe(call.segment, keys, n, false, probes);
+    for (; i < n; i++) {
+        struct read_sink sink = result_sink(&results[i]);
+        int rc = lookup_key(&call, &probes[i], &sink);
+        if (rc == TABLE_MOVED || rc == SHOAL_CHANGED)
+            break;
+        result_fill(&results[i], rc, &sink);
+        if (call.a != NULL)
+            stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
+    }
+    call_end(&call);
+    return i;
+}
+
 int shoal_get_many(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
 {
     if (n != 0 && (keys == NULL || results == NULL))
         return error_set(SHOAL_EINVAL, "shoal_get_many: keys or results is NULL");
-    int first = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct shoal_result *r = &results[i];
-        struct read_sink sink = { .buf = r->buf, .buf_bytes = r->buf != NULL ? r->buf_bytes : 0 };
-        r->code = key_read(map, keys[i].key, keys[i].bytes, &sink);
-        bool found = r->code == 0 || r->code == SHOAL_SHORT;
-        if (r->code == SHOAL_SHORT && r->buf == NULL)
-            r->code = 0;
-        r->bytes = found ? sink.value_bytes : 0;
-        r->version = found ? sink.version : 0;
-        r->type = found ? sink.type : SHOAL_RAW;
-        if (r->code < 0 && first == 0)
-            first = r->code;
+    for (size_t i = 0, end = 0; i < n;) {
+        end = i + batch_least(n - i);
+        for (i += get_batch(map, &keys[i], end - i, &results[i]); i < end; i++) {
+            struct read_sink sink = result_sink(&results[i]);
+            int rc = key_read(map, keys[i].key, keys[i].bytes, &sink);
+            result_fill(&results[i], rc, &sink);
+        }
     }
-    return first;
+    return batch_first_failure(results, n);
 }

@@ -2,6 +2,7 @@
  *
  * The writing calls of one key: each is a decision over what the key holds, made so by mutate_key.
  */
+#include "map/batch.h"
 #include "map/key.h"
 #include "map/move.h"
 #include "table/move.h"
@@ -168,6 +169,12 @@ static int key_mutate(struct shoal *map, const void *key, size_t key_bytes, muta
     return rc;
 }
 
+static struct mutation mutation_of(const void *value, size_t value_bytes, uint8_t type, const struct condition *c)
+{
+    return (struct mutation){ .source = { .value = value, .value_bytes = value_bytes, .type = type },
+                              .blind = !c->if_absent && !c->if_present && !c->if_version };
+}
+
 static int key_store_once(struct shoal *map, struct call *call, const struct probe *probe, struct condition *condition, struct mutation *m,
                           uint64_t *ret_version)
 {
@@ -191,8 +198,7 @@ static int key_store_once(struct shoal *map, struct call *call, const struct pro
 static int key_store(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes,
                      struct condition *condition, uint8_t type, uint64_t *ret_version)
 {
-    struct mutation m = { .source = { .value = value, .value_bytes = value_bytes, .type = type },
-                          .blind = !condition->if_absent && !condition->if_present && !condition->if_version };
+    struct mutation m = mutation_of(value, value_bytes, type, condition);
     int rc;
     do {
         struct call call;
@@ -293,32 +299,87 @@ int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_upd
     return key_mutate(map, key, key_bytes, decide_update, &u, true, &m);
 }
 
+/* Begin a call on as many keys as one can work on; *ret_n = 0 and nothing begun where each needs a call of its own. */
+static void batch_begin(struct shoal *map, const struct shoal_key *keys, struct call *ret_call,
+                        struct probe probes[BATCH_KEYS], size_t *io_n)
+{
+    size_t n = *io_n;
+    *io_n = 0;
+    if (call_begin(map, ret_call) != 0)
+        return;
+    if (ret_call->old == NULL && call_attach(ret_call) == 0)
+        *io_n = batch_probe(ret_call->segment, keys, n, true, probes);
+    if (*io_n == 0)
+        call_end(ret_call);
+}
+
+static size_t put_batch(struct shoal *map, const struct shoal_key *keys, const struct shoal_value *values, size_t n,
+                        struct shoal_result *results)
+{
+    struct call call;
+    struct probe probes[BATCH_KEYS];
+    size_t i = 0;
+    batch_begin(map, keys, &call, probes, &n);
+    if (n == 0)
+        return 0;
+    for (; i < n; i++) {
+        struct condition always = { 0 };
+        struct mutation m = mutation_of(values[i].value, values[i].bytes, SHOAL_RAW, &always);
+        int rc = key_store_once(map, &call, &probes[i], &always, &m, &results[i].version);
+        if (rc == TABLE_MOVED)
+            break;
+        results[i].code = rc;
+    }
+    call_end(&call);
+    return i;
+}
+
+static size_t delete_batch(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
+{
+    struct call call;
+    struct probe probes[BATCH_KEYS];
+    size_t i = 0;
+    batch_begin(map, keys, &call, probes, &n);
+    if (n == 0)
+        return 0;
+    for (; i < n; i++) {
+        struct condition always = { 0 };
+        struct mutation m = { 0 };
+        int rc = mutate_key(call.a, &probes[i], decide_delete, &always, &m);
+        if (rc == TABLE_MOVED)
+            break;
+        results[i].code = rc;
+    }
+    call_end(&call);
+    return i;
+}
+
 int shoal_put_many(struct shoal *map, const struct shoal_key *keys, const struct shoal_value *values, size_t n,
                    struct shoal_result *results)
 {
     if (n != 0 && (keys == NULL || values == NULL || results == NULL))
         return error_set(SHOAL_EINVAL, "shoal_put_many: keys, values or results is NULL");
-    int first = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct condition always = { 0 };
+    for (size_t i = 0; i < n; i++)
         results[i].version = 0;
-        results[i].code = key_store(map, keys[i].key, keys[i].bytes, values[i].value, values[i].bytes, &always,
-                                    SHOAL_RAW, &results[i].version);
-        if (results[i].code < 0 && first == 0)
-            first = results[i].code;
+    for (size_t i = 0, end = 0; i < n;) {
+        end = i + batch_least(n - i);
+        for (i += put_batch(map, &keys[i], &values[i], end - i, &results[i]); i < end; i++) {
+            struct condition always = { 0 };
+            results[i].code = key_store(map, keys[i].key, keys[i].bytes, values[i].value, values[i].bytes, &always,
+                                        SHOAL_RAW, &results[i].version);
+        }
     }
-    return first;
+    return batch_first_failure(results, n);
 }
 
 int shoal_delete_many(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
 {
     if (n != 0 && (keys == NULL || results == NULL))
         return error_set(SHOAL_EINVAL, "shoal_delete_many: keys or results is NULL");
-    int first = 0;
-    for (size_t i = 0; i < n; i++) {
-        results[i].code = shoal_delete(map, keys[i].key, keys[i].bytes);
-        if (results[i].code < 0 && first == 0)
-            first = results[i].code;
+    for (size_t i = 0, end = 0; i < n;) {
+        end = i + batch_least(n - i);
+        for (i += delete_batch(map, &keys[i], end - i, &results[i]); i < end; i++)
+            results[i].code = shoal_delete(map, keys[i].key, keys[i].bytes);
     }
-    return first;
+    return batch_first_failure(results, n);
 }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls on many keys: each key's lines are asked for before the first key is worked on, so that the memory is waited for
+ * once and not key by key.  Every key is still a call of its own: nothing that is seen ahead is relied on.
+ */
+#ifndef SHOAL_MAP_BATCH_H
+#define SHOAL_MAP_BATCH_H
+
+#include "map/key.h"
+#include "table/read.h"
+
+#define BATCH_KEYS 32u /* about as many lines as a core has under way at a time */
+
+/* Probes of the keys that can be ones, up to the first that cannot; how many. */
+static inline size_t batch_probe(const struct segment *s, const struct shoal_key *keys, size_t n, bool write,
+                                 struct probe probes[BATCH_KEYS])
+{
+    size_t m = 0;
+    for (; m < n && keys[m].key != NULL && keys[m].bytes - 1 < s->geo.max_key_bytes; m++) {
+        probes[m] = probe_make(s, keys[m].key, keys[m].bytes);
+        read_expect_group(s, &probes[m], write);
+    }
+    for (size_t i = 0; i < m; i++)
+        read_expect_record(s, &probes[i], write);
+    return m;
+}
+
+static inline size_t batch_least(size_t n) { return n < BATCH_KEYS ? n : BATCH_KEYS; }
+
+static inline int batch_first_failure(const struct shoal_result *results, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (results[i].code < 0)
+            return results[i].code;
+    return 0;
+}
+
+#endif
