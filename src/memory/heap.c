@@ -221,6 +221,14 @@ static bool block_take(struct attachment *a, const struct free_block *f, uint32_
     return true;
 }
 
+/* When the next block was given back only its first line was touched; a CAS behind the record's stores would wait for the
+ * others. */
+static void cache_expect(const struct segment *s, const struct block_cache *cache)
+{
+    if (cache->n > 0)
+        segment_expect_block(s, cache->of[cache->n - 1].block, true);
+}
+
 int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, uint32_t owned_i, uint32_t hazard,
                        struct heap_block *ret)
 {
@@ -231,8 +239,10 @@ int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, u
     }
     for (;;) {
         while (cache->n > 0)
-            if (block_take(a, &cache->of[--cache->n], owned_i, hazard, ret))
+            if (block_take(a, &cache->of[--cache->n], owned_i, hazard, ret)) {
+                cache_expect(a->segment, cache);
                 return 0;
+            }
         hazard_clear(a, hazard);
         if (cache_fill(a, cache, class_i))
             continue;

@@ -139,7 +139,7 @@ static int want_make(const struct segment *s, uint64_t bytes, uint32_t owned_i, 
 
 int room_alloc_at_hand(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
 {
-    struct want w;
+    struct want w = { 0 };
     int rc = want_make(a->segment, bytes, owned_i, hazard, &w);
     if (rc == 0)
         rc = want_try(a, &w, ret);
@@ -162,7 +162,7 @@ static bool is_worth_more(const struct segment *s, uint32_t rounds)
 int room_alloc(struct attachment *a, uint64_t bytes, uint32_t owned_i, uint32_t hazard, struct heap_block *ret)
 {
     const struct segment *s = a->segment;
-    struct want w;
+    struct want w = { 0 };
     int rc = want_make(s, bytes, owned_i, hazard, &w);
     if (rc == 0)
         rc = want_try(a, &w, ret);

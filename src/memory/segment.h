@@ -59,6 +59,25 @@ static inline shared_u64 *segment_slot(const struct segment *s, uint64_t slot_i)
     return &s->groups[slot_i / GROUP_SLOTS].slot[slot_i % GROUP_SLOTS];
 }
 
+/* -- Lines that will be needed soon -------------------------------------------------------- */
+
+/* Nothing is promised, and nothing that is seen ahead counts. */
+static inline void segment_expect_line(const void *at, bool write)
+{
+    if (write)
+        __builtin_prefetch(at, 1);
+    else
+        __builtin_prefetch(at, 0);
+}
+
+#define SEGMENT_EXPECT_LINES 3u /* of a record; what follows, the processor asks for by itself */
+static inline void segment_expect_block(const struct segment *s, uint64_t block, bool write)
+{
+    if (block < s->geo.segment_bytes)
+        for (uint32_t i = 0; i < SEGMENT_EXPECT_LINES; i++)
+            segment_expect_line(s->base + block + i * SEGMENT_LINE, write);
+}
+
 /* -- Moving ------------------------------------------------------------------------------ */
 
 /* Has the map moved on from here?  By who has found nothing, or is about to commit. */

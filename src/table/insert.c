@@ -235,7 +235,8 @@ static enum step resolve_step(struct attachment *a, const struct probe *p, const
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
             uint64_t slot_i = g * GROUP_SLOTS + i;
-            if (slot_i != t->slot_i && resolve_against(a, p, t, slot_i, ret_lower, &step))
+            if (slot_i != t->slot_i && probe_may_be_in(p, &s->groups[g].slot[i]) &&
+                resolve_against(a, p, t, slot_i, ret_lower, &step))
                 return step;
         }
     return resolve_commit(s, p, t, ret_code);

@@ -85,6 +85,8 @@ int mutate_find(struct attachment *a, const struct probe *p, uint32_t hazard, st
     uint32_t bound = META_BOUND(load_seq_u64(&s->groups[p->home].meta)); /* [meta] */
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
         for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+            if (!probe_may_be_in(p, &s->groups[g].slot[i]))
+                continue;
             int rc = find_in_slot(a, p, hazard, g * GROUP_SLOTS + i, ret);
             if (rc != SHOAL_MISSING)
                 return rc;

@@ -59,32 +59,17 @@ int read_key_old(const struct segment *old, const struct probe *p, struct read_s
 int read_corrupt(uint64_t slot_i, uint64_t w, const char *what);
 
 /* Ask for the lines that a call on this key will need: the home's, then, when that is here, those of the records that may
- * be the key's.  Nothing is promised, and nothing of it counts. */
-#define EXPECT_LINES 3u /* of a record */
-static inline void expect_line(const void *at, bool write)
-{
-    if (write)
-        __builtin_prefetch(at, 1);
-    else
-        __builtin_prefetch(at, 0);
-}
+ * be the key's. */
 static inline void read_expect_group(const struct segment *s, const struct probe *p, bool write)
 {
-    expect_line(&s->groups[p->home], write);
-}
-static inline void read_expect_block(const struct segment *s, uint64_t block, bool write)
-{
-    const uint8_t *at = s->base + block;
-    if (block < s->geo.segment_bytes)
-        for (uint32_t i = 0; i < EXPECT_LINES; i++)
-            expect_line(at + i * SEGMENT_LINE, write);
+    segment_expect_line(&s->groups[p->home], write);
 }
 static inline void read_expect_record(const struct segment *s, const struct probe *p, bool write)
 {
     for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
         uint64_t w = load_relaxed_u64(&s->groups[p->home].slot[i]); /* relaxed: a hint */
         if (slot_finger(w) == p->finger && slot_is_in_effect(w))
-            read_expect_block(s, slot_block(w), write);
+            segment_expect_block(s, slot_block(w), write);
     }
 }
 
