@@ -18,7 +18,7 @@ static void stats_add(struct attachment *a, bool hit)
 }
 
 /* A read needs no attachment, but uses the thread's to keep count, and to pin a value that keeps changing. */
-static int key_read_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
+static inline int key_read_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
 {
     struct call call;
     struct probe probe;
@@ -47,8 +47,8 @@ static inline int key_read(struct shoal *map, const void *key, size_t key_bytes,
     return rc;
 }
 
-int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
-               uint64_t *ret_version)
+static inline int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
+                      uint64_t *ret_version)
 {
     if (buf == NULL && buf_bytes != 0)
         return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
@@ -63,9 +63,15 @@ int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, 
     return rc == SHOAL_SHORT && buf == NULL ? 0 : rc;
 }
 
+int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
+               uint64_t *ret_version)
+{
+    return get(map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version);
+}
+
 int shoal_get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes)
 {
-    return shoal_getv(map, key, key_bytes, buf, buf_bytes, ret_bytes, NULL);
+    return get(map, key, key_bytes, buf, buf_bytes, ret_bytes, NULL);
 }
 
 int shoal_info(struct shoal *map, const void *key, size_t key_bytes, struct shoal_info *ret_info)

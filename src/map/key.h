@@ -26,7 +26,21 @@ static inline int value_check(const struct segment *s, const void *value, size_t
 }
 
 /* Begin a call on one key: map, key and, for `write`, the attachment.  On 0 call_end must follow. */
-int key_call(struct shoal *map, const void *key, size_t key_bytes, bool write, struct call *ret_call,
-             struct probe *ret_probe);
+static inline int key_call(struct shoal *map, const void *key, size_t key_bytes, bool write, struct call *ret_call,
+                           struct probe *ret_probe)
+{
+    int rc = call_begin(map, ret_call);
+    if (rc != 0)
+        return rc;
+    rc = key_check(ret_call->segment, key, key_bytes);
+    if (rc == 0 && write)
+        rc = call_attach(ret_call);
+    if (rc != 0) {
+        call_end(ret_call);
+        return rc;
+    }
+    *ret_probe = probe_make(ret_call->segment, key, key_bytes);
+    return 0;
+}
 
 #endif

@@ -13,35 +13,17 @@
 #include "memory/whole.h"
 #include "tier/tier.h"
 
-/* What liburcu orders, ThreadSanitizer cannot see. */
-#ifdef ATOMIC_TSAN
-#include <sanitizer/tsan_interface.h>
-#define RCU_READ_ENDS(map) ((map) != NULL ? __tsan_release(map) : (void)0)
-#define RCU_READERS_ENDED(map) __tsan_acquire(map)
-#else
-#define RCU_READ_ENDS(map) ((void)0)
-#define RCU_READERS_ENDED(map) ((void)0)
-#endif
-
-/* What a process has: handles under a lock that is held over fork, and a word the kernel wipes. */
+/* What a process has besides: handles under a lock that is held over fork. */
 static struct {
     pthread_mutex_t lock, move_lock; /* move_lock before lock */
     pthread_once_t once;
     pthread_key_t thread_key;
     struct shoal *handles;
     struct open_map *maps;
-    uint64_t *fork_word; /* 0 in a child that has not noticed yet */
-    uint64_t fork_id;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .move_lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
 
-/* What a thread has. */
-static _Thread_local struct {
-    struct attachment *last, *list;
-    struct update_frame *update;
-    uint64_t fork_id; /* the list belongs to this process if it matches the registry's */
-    bool keyed;
-} mine;
-
+struct registry_process registry_process;
+_Thread_local struct registry_thread registry_thread;
 /* -- Fork ----------------------------------------------------------------------------------------- */
 
 /* The child's copies of the parent's attachments; the entries are the parent's. */
@@ -57,7 +39,7 @@ static void child_forget_attachments(struct segment *s)
 /* In the child, alone or under the lock. */
 static void child_take_over(void)
 {
-    registry.fork_id++;
+    registry_process.fork_id++;
     for (struct open_map *open = registry.maps; open != NULL; open = open->next) {
         struct segment *s = open->segment;
         os_close(s->own);
@@ -74,8 +56,8 @@ static void child_take_over(void)
         map->flusher = NULL;
         pthread_mutex_init(&map->flush_mutex, NULL);
     }
-    if (registry.fork_word != NULL)
-        *registry.fork_word = 1;
+    if (registry_process.fork_word != NULL)
+        *registry_process.fork_word = 1;
 }
 
 static void fork_prepare(void)
@@ -104,16 +86,16 @@ static void fork_child(void)
 __attribute__((noinline)) static void fork_noticed(void)
 {
     pthread_mutex_lock(&registry.lock);
-    if (*registry.fork_word == 0)
+    if (*registry_process.fork_word == 0)
         child_take_over();
     pthread_mutex_unlock(&registry.lock);
 }
 
 uint64_t registry_fork_id(void)
 {
-    if (registry.fork_word != NULL && *registry.fork_word == 0)
+    if (registry_forked())
         fork_noticed();
-    return registry.fork_id;
+    return registry_process.fork_id;
 }
 
 /* -- Threads ---------------------------------------------------------------------------------------- */
@@ -152,10 +134,10 @@ void attachment_unref(struct attachment *a)
 static void thread_exit(void *unused)
 {
     (void)unused;
-    if (mine.fork_id != registry_fork_id())
-        mine.list = NULL; /* they were forgotten when the fork was noticed */
+    if (registry_thread.fork_id != registry_fork_id())
+        registry_thread.list = NULL; /* they were forgotten when the fork was noticed */
     pthread_mutex_lock(&registry.lock);
-    for (struct attachment *a = mine.list, *next; a != NULL; a = next) {
+    for (struct attachment *a = registry_thread.list, *next; a != NULL; a = next) {
         next = a->next_of_thread;
         a->orphan = true;
         if (atomic_load_explicit(&a->gone, memory_order_acquire))
@@ -163,15 +145,15 @@ static void thread_exit(void *unused)
         else
             attachment_drop(a);
     }
-    mine.list = mine.last = NULL;
+    registry_thread.list = registry_thread.last = NULL;
     pthread_mutex_unlock(&registry.lock);
 }
 
 static void registry_start(void)
 {
-    registry.fork_word = os_wipe_on_fork_word();
-    if (registry.fork_word != NULL)
-        *registry.fork_word = 1;
+    registry_process.fork_word = os_wipe_on_fork_word();
+    if (registry_process.fork_word != NULL)
+        *registry_process.fork_word = 1;
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     pthread_key_create(&registry.thread_key, thread_exit);
 }
@@ -179,12 +161,12 @@ static void registry_start(void)
 /* The thread's attachments that are of use; others are let go. */
 static void thread_prune(void)
 {
-    if (mine.fork_id != registry.fork_id) {
-        mine.list = NULL;
-        mine.fork_id = registry.fork_id;
+    if (registry_thread.fork_id != registry_process.fork_id) {
+        registry_thread.list = NULL;
+        registry_thread.fork_id = registry_process.fork_id;
     }
-    mine.last = NULL;
-    for (struct attachment **at = &mine.list; *at != NULL;) {
+    registry_thread.last = NULL;
+    for (struct attachment **at = &registry_thread.list; *at != NULL;) {
         struct attachment *a = *at;
         if (atomic_load_explicit(&a->gone, memory_order_acquire)) {
             *at = a->next_of_thread;
@@ -195,19 +177,16 @@ static void thread_prune(void)
     }
 }
 
-struct attachment *call_attachment(const struct call *call)
+struct attachment *call_attachment_slowly(const struct call *call)
 {
-    struct attachment *a = mine.last;
-    if (a != NULL && mine.fork_id == registry.fork_id && a->segment == call->segment &&
-        !atomic_load_explicit(&a->gone, memory_order_relaxed))
-        return a;
-    if (mine.list == NULL)
+    struct attachment *a;
+    if (registry_thread.list == NULL)
         return NULL;
     thread_prune();
-    for (a = mine.list; a != NULL; a = a->next_of_thread)
+    for (a = registry_thread.list; a != NULL; a = a->next_of_thread)
         if (a->segment == call->segment)
             break;
-    mine.last = a;
+    registry_thread.last = a;
     return a;
 }
 
@@ -223,21 +202,20 @@ static int thread_attach(struct segment *s, struct attachment **ret_attachment)
     if (rc != 0)
         return rc;
     thread_prune();
-    if (!mine.keyed) {
-        (void)pthread_setspecific(registry.thread_key, &mine);
-        mine.keyed = true;
+    if (!registry_thread.keyed) {
+        (void)pthread_setspecific(registry.thread_key, &registry_thread);
+        registry_thread.keyed = true;
     }
-    (*ret_attachment)->next_of_thread = mine.list;
-    mine.list = mine.last = *ret_attachment;
+    (*ret_attachment)->next_of_thread = registry_thread.list;
+    registry_thread.list = registry_thread.last = *ret_attachment;
     return 0;
 }
 
-int call_attach(struct call *call)
+int call_attach_slowly(struct call *call)
 {
     if (call->map->readonly)
         return error_set(SHOAL_EREADONLY, "%s: opened with SHOAL_RDONLY", call->map->name);
-    call->a = call_attachment(call);
-    return call->a != NULL ? 0 : thread_attach(call->segment, &call->a);
+    return thread_attach(call->segment, &call->a);
 }
 
 /* -- Calls -------------------------------------------------------------------------------------------- */
@@ -248,16 +226,16 @@ __attribute__((noinline)) static int call_refuse(struct call *call, const char *
     return error_set(SHOAL_EINVAL, "%s", why);
 }
 
-int call_begin(struct shoal *map, struct call *ret_call)
+int call_begin_slowly(struct shoal *map, struct call *ret_call)
 {
     ret_call->map = ret_call->old = NULL;
     ret_call->a = NULL;
     ret_call->locked = false;
     if (map == NULL)
         return error_set(SHOAL_EINVAL, "map is NULL");
-    if (registry.fork_word != NULL && *registry.fork_word == 0)
+    if (registry_forked())
         fork_noticed();
-    for (const struct update_frame *u = mine.update; u != NULL; u = u->outer)
+    for (const struct update_frame *u = registry_thread.update; u != NULL; u = u->outer)
         if (u->map == map)
             return error_set(SHOAL_EINVAL, "an update function must not call its own map");
     struct open_map *open;
@@ -286,12 +264,12 @@ void call_pin(struct call *call)
     open_map_ref(call->map);
     if (call->old != NULL)
         open_map_ref(call->old);
-    call->fork_id = registry.fork_id;
+    call->fork_id = registry_process.fork_id;
     urcu_bp_read_unlock();
     call->locked = false;
 }
 
-void call_end(struct call *call)
+void call_end_slowly(struct call *call)
 {
     if (call->locked && call->map != NULL && call->map->tier != NULL && store_is_untidy(call->map->tier->store)) {
         call_pin(call); /* waits for all readers, so not as one of them */
@@ -310,11 +288,11 @@ void call_end(struct call *call)
 void update_enter(struct update_frame *frame, const struct shoal *map)
 {
     frame->map = map;
-    frame->outer = mine.update;
-    mine.update = frame;
+    frame->outer = registry_thread.update;
+    registry_thread.update = frame;
 }
 
-void update_leave(const struct update_frame *frame) { mine.update = frame->outer; }
+void update_leave(const struct update_frame *frame) { registry_thread.update = frame->outer; }
 
 /* -- Open and close -------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #define SHOAL_MAP_REGISTRY_H
 
 #include <urcu/urcu-bp.h>
+#include <urcu/static/urcu-bp.h> /* for _urcu_bp_read_lock and _unlock, which it lets everybody inline */
 
 #include "memory/attach.h"
 #include "shoal/shoal.h"
@@ -53,15 +54,88 @@ struct call {
     bool locked;
 };
 
+/* What the process and the thread have, for the calls below alone. */
+extern struct registry_process {
+    uint64_t *fork_word; /* 0 in a child that has not noticed yet; NULL before the first map */
+    uint64_t fork_id;
+} registry_process;
+extern _Thread_local struct registry_thread {
+    struct attachment *last, *list;
+    struct update_frame *update;
+    uint64_t fork_id; /* the list belongs to this process if it matches the process's */
+    bool keyed;
+} registry_thread;
+
+/* What liburcu orders, ThreadSanitizer cannot see. */
+#ifdef ATOMIC_TSAN
+#include <sanitizer/tsan_interface.h>
+#define RCU_READ_ENDS(map) ((map) != NULL ? __tsan_release(map) : (void)0)
+#define RCU_READERS_ENDED(map) __tsan_acquire(map)
+#else
+#define RCU_READ_ENDS(map) ((void)0)
+#define RCU_READERS_ENDED(map) ((void)0)
+#endif
+
+static inline bool registry_forked(void)
+{
+    return registry_process.fork_word != NULL && *registry_process.fork_word == 0;
+}
+
+int call_begin_slowly(struct shoal *map, struct call *ret_call);
+void call_end_slowly(struct call *call);
+struct attachment *call_attachment_slowly(const struct call *call);
+
 /* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map), or why a map that has moved
  * to a new geometry could not be followed.  On 0, call_end must follow. */
+#ifdef REGISTRY_REPLACED /* by a scheduler of tests, which has no threads */
 int call_begin(struct shoal *map, struct call *ret_call);
 void call_end(struct call *call);
+int call_attach(struct call *call);
+struct attachment *call_attachment(const struct call *call);
+#else
+static inline int call_begin(struct shoal *map, struct call *ret_call)
+{
+    if (map == NULL || registry_thread.update != NULL || registry_forked())
+        return call_begin_slowly(map, ret_call);
+    _urcu_bp_read_lock();
+    struct open_map *open = atomic_load_explicit(&map->open, memory_order_acquire);
+    if (open == NULL || atomic_load_explicit(&open->old, memory_order_acquire) != NULL ||
+        segment_has_successor(open->segment)) {
+        _urcu_bp_read_unlock();
+        return call_begin_slowly(map, ret_call);
+    }
+    *ret_call = (struct call){ .map = open, .segment = open->segment, .locked = true };
+    return 0;
+}
+
+static inline void call_end(struct call *call)
+{
+    if (!call->locked || call->map == NULL || call->map->tier != NULL) {
+        call_end_slowly(call);
+        return;
+    }
+    RCU_READ_ENDS(call->map);
+    _urcu_bp_read_unlock();
+}
+
+/* The attachment if there is one. */
+static inline struct attachment *call_attachment(const struct call *call)
+{
+    struct attachment *a = registry_thread.last;
+    return a != NULL && registry_thread.fork_id == registry_process.fork_id && a->segment == call->segment &&
+                   !atomic_load_explicit(&a->gone, memory_order_relaxed)
+               ? a
+               : call_attachment_slowly(call);
+}
 
 /* The calling thread's attachment, made now if need be.  0, SHOAL_EREADONLY, SHOAL_EATTACH, SHOAL_EOS. */
-int call_attach(struct call *call);
-/* The attachment if there is one. */
-struct attachment *call_attachment(const struct call *call);
+int call_attach_slowly(struct call *call);
+static inline int call_attach(struct call *call)
+{
+    call->a = call->map->readonly ? NULL : call_attachment(call);
+    return call->a != NULL ? 0 : call_attach_slowly(call);
+}
+#endif
 
 /* From the RCU lock to a reference: for calls that may last. */
 void call_pin(struct call *call);

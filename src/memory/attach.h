@@ -15,21 +15,18 @@
 #include "base/os.h"
 #include "memory/segment.h"
 
-/* A hint that a block is free, valid while the run's word is span_word. */
-struct free_block {
-    uint64_t block, span_word;
-};
+/* Blocks that seem to be free, each as long as its span's word is what it was. */
 #define CACHE_N 64u
 struct block_cache {
     uint32_t n;
     uint32_t span_at; /* where the next search for a span begins */
-    struct free_block of[CACHE_N];
+    struct block_place of[CACHE_N];
 };
 
 /* What this thread knows of a block that its entry's retired[] names. */
 struct retired_block {
-    uint64_t block, h, span_word;
-    uint64_t bytes;
+    struct block_place place; /* as it was then */
+    uint64_t h;               /* RETIRED; 0: only named so far */
 };
 
 /* The private side of an entry. */

@@ -31,7 +31,6 @@ static void drain_place(const struct segment *s, const struct drain *d, uint32_t
     ret->span_i = d->span_i;
     ret->class_i = d->class_i;
     ret->index = i;
-    ret->reserved = 0;
 }
 
 /* -- Moving one record ------------------------------------------------------------------------------ */

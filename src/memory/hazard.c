@@ -59,7 +59,7 @@ static size_t hazard_set_find(const struct hazard_set *set, uint64_t at)
     return low;
 }
 
-bool hazard_set_pins(const struct hazard_set *set, uint64_t block)
+bool hazard_set_has(const struct hazard_set *set, uint64_t block)
 {
     size_t i = hazard_set_find(set, block);
     return i < set->n && set->of[i] == block;

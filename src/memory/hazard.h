@@ -57,7 +57,11 @@ struct hazard_set {
 /* Collect every entry's hazards but the caller's own guard.  False where memory is short: then treat
  * everything as pinned. */
 bool hazard_collect(struct attachment *a, struct hazard_set *ret_set);
-bool hazard_set_pins(const struct hazard_set *set, uint64_t block);
+bool hazard_set_has(const struct hazard_set *set, uint64_t block);
+static inline bool hazard_set_pins(const struct hazard_set *set, uint64_t block)
+{
+    return set->n > 0 && hazard_set_has(set, block);
+}
 /* Any hazard, pin or guard, in [from, to)? */
 bool hazard_set_touches(const struct hazard_set *set, uint64_t from, uint64_t to);
 void hazard_set_free(struct hazard_set *set);

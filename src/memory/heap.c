@@ -90,17 +90,15 @@ void heap_offer(struct attachment *a, const struct block_place *p)
 {
     struct block_cache *cache = p->class_i < a->segment->classes.n ? cache_of(a, p->class_i) : NULL;
     if (cache != NULL && cache->n < CACHE_N)
-        cache->of[cache->n++] = (struct free_block){ p->block, p->span_word };
+        cache->of[cache->n++] = *p;
     else
         heap_publish(a->segment, p);
 }
 
-static void cache_publish(struct attachment *a, const struct free_block *f)
+static void cache_publish(struct attachment *a, const struct block_place *f)
 {
-    struct block_place place;
-    if (segment_locate(a->segment, f->block, &place) && place.span_word == f->span_word &&
-        hazard_guard_span(a, place.span_i, place.span_word))
-        heap_publish(a->segment, &place);
+    if (hazard_guard_span(a, f->span_i, f->span_word))
+        heap_publish(a->segment, f);
     hazard_clear(a, HAZARD_GUARD);
 }
 
@@ -126,8 +124,9 @@ static void cache_take_word(struct attachment *a, struct block_cache *cache, uin
     for (uint32_t i = 64; i-- > 0;) { /* last in, first out: hand them out in ascending order */
         uint32_t index = word_i * 64 + i;
         if ((bits >> i & 1) != 0 && index < blocks_n && cache->n < CACHE_N)
-            cache->of[cache->n++] =
-                (struct free_block){ segment_block_at(s, span_i, class_i, index), span_word };
+            cache->of[cache->n++] = (struct block_place){ .block = segment_block_at(s, span_i, class_i, index),
+                                                          .bytes = s->classes.of[class_i].bytes, .span_word = span_word,
+                                                          .span_i = span_i, .class_i = class_i, .index = index };
     }
 }
 
@@ -196,19 +195,20 @@ static bool cache_fill(struct attachment *a, struct block_cache *cache, uint32_t
 /* -- Blocks ------------------------------------------------------------------------------------------ */
 
 /* FREE -> OWNED.  False: the hint was stale. */
-static bool block_take(struct attachment *a, const struct free_block *f, uint32_t owned_i, uint32_t hazard,
+static bool block_take(struct attachment *a, const struct block_place *f, uint32_t owned_i, uint32_t hazard,
                        struct heap_block *ret)
 {
     const struct segment *s = a->segment;
-    struct block_place *p = &ret->place;
+    if (span_state(f->span_word) != SPAN_READY)
+        return false;
     hazard_set(a, hazard, f->block); /* pins it, and keeps the span's format */
-    if (!segment_locate(s, f->block, p) || span_state(p->span_word) != SPAN_READY || p->span_word != f->span_word ||
-        load_seq_u64(&s->spans[p->span_i]) != f->span_word) /* [hazard] */
+    if (load_seq_u64(&s->spans[f->span_i]) != f->span_word) /* [hazard] */
         return false;
     shared_u64 *h = segment_block(s, f->block);
     uint64_t was = load_acquire_u64(h); /* [block-state] */
     if (h_state(was) != BLOCK_FREE)
         return false;
+    ret->place = *f;
     ret->h = h_pack(attach_generation(a), a->index, BLOCK_OWNED);
     ret->owned_i = owned_i;
     ret->hazard = hazard;
@@ -436,11 +436,11 @@ int heap_alloc_big(struct attachment *a, uint32_t run, uint32_t owned_i, uint32_
     int rc = heap_claim(a, a->segment->classes.n, run, &span_i);
     if (rc != 0)
         return rc;
-    struct free_block f = { segment_span_at(a->segment, span_i), 0 };
-    f.span_word = load_acquire_u64(&a->segment->spans[span_i]); /* [span-ready] */
-    if (block_take(a, &f, owned_i, hazard, ret))
+    struct block_place f; /* an evacuation may take the empty run at once, and somebody give it another format */
+    if (segment_locate(a->segment, segment_span_at(a->segment, span_i), &f) && f.class_i == a->segment->classes.n &&
+        span_run(f.span_word) >= run && block_take(a, &f, owned_i, hazard, ret))
         return 0;
-    hazard_clear(a, hazard); /* an evacuation took the empty run at once */
+    hazard_clear(a, hazard);
     return SHOAL_MISSING;
 }
 

@@ -19,7 +19,7 @@ static_assert(RETIRED_N == 64, "one bit each");
 
 static void list_set(struct attachment *a, uint32_t i, const struct block_place *place, uint64_t h)
 {
-    a->retired[i] = (struct retired_block){ place->block, h, place->span_word, place->bytes };
+    a->retired[i] = (struct retired_block){ *place, h };
     a->retired_free &= ~((uint64_t)1 << i);
     a->retired_n++;
     a->retired_bytes += place->bytes;
@@ -49,7 +49,7 @@ uint32_t retire_name(struct attachment *a, const struct block_place *place)
 
 void retire_unname(struct attachment *a, uint32_t i)
 {
-    a->retired_bytes -= a->retired[i].bytes;
+    a->retired_bytes -= a->retired[i].place.bytes;
     a->retired_n--;
     a->retired_free |= (uint64_t)1 << i;
     store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
@@ -86,10 +86,8 @@ void retire_now_and_then(struct attachment *a)
         retire_reclaim(a);
 }
 
-bool retire_free(struct attachment *a, const struct block_place *place, uint64_t h, const struct hazard_set *set)
+static bool free_unpinned(struct attachment *a, const struct block_place *place, uint64_t h)
 {
-    if (hazard_set_pins(set, place->block))
-        return false;
     bump_relaxed_u64(&a->entry->freed, 1); /* before the CAS: who sees an old sum saw an old heap */
     if (h_owner(h) != a->index)
         count_help(a->segment, place->block, h);
@@ -104,6 +102,11 @@ bool retire_free(struct attachment *a, const struct block_place *place, uint64_t
     return true;
 }
 
+bool retire_free(struct attachment *a, const struct block_place *place, uint64_t h, const struct hazard_set *set)
+{
+    return !hazard_set_pins(set, place->block) && free_unpinned(a, place, h);
+}
+
 void retire_abandon(struct attachment *a, const struct block_place *place, uint64_t h)
 {
     uint32_t i = retire_name(a, place); /* [entry-names] dies here: the name is dropped, the block found again */
@@ -114,17 +117,15 @@ void retire_abandon(struct attachment *a, const struct block_place *place, uint6
  * others: the guard and the span word tell. */
 static void list_free(struct attachment *a, uint32_t i, const struct hazard_set *set)
 {
-    struct retired_block *r = &a->retired[i];
-    if (hazard_set_pins(set, r->block))
+    const struct retired_block *r = &a->retired[i];
+    struct block_place place = r->place;
+    if (hazard_set_pins(set, place.block))
         return;
-    struct block_place place;
-    while (segment_locate(a->segment, r->block, &place)) {
-        if (!hazard_guard_span(a, place.span_i, place.span_word))
-            continue; /* its span's word has changed: look again */
-        if (load_acquire_u64(segment_block(a->segment, r->block)) == r->h) /* [block-state] */
-            (void)retire_free(a, &place, r->h, set);
-        break;
-    }
+    bool there = true;
+    while (there && !hazard_guard_span(a, place.span_i, place.span_word))
+        there = segment_locate(a->segment, r->place.block, &place); /* its span's word has changed: look again */
+    if (there && load_acquire_u64(segment_block(a->segment, place.block)) == r->h) /* [block-state] */
+        (void)free_unpinned(a, &place, r->h);
     retire_unname(a, i);
 }
 

@@ -150,7 +150,6 @@ struct block_place {
     uint32_t span_i;    /* the run's first span */
     uint32_t class_i;   /* classes.n = big */
     uint32_t index;     /* in the run */
-    uint32_t reserved;
 };
 
 static inline uint64_t segment_span_at(const struct segment *s, uint32_t span_i)

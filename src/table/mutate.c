@@ -26,7 +26,7 @@
 void mutate_copy_value(const struct mutate_found *f, void *to)
 {
     if (!f->below)
-        record_copy_out(f->record.words + f->record.value_at, to, f->value_bytes);
+        copy_out(f->record.words + f->record.value_at, to, f->value_bytes);
     else if (f->value_bytes > 0)
         memcpy(to, f->value, f->value_bytes);
 }

@@ -14,7 +14,7 @@ struct read_place {
 
 /* Between the slot's load and H's the block may have become another record's, with the same tag, which is still
  * being written.  OWNED while the slot names it: it was placed, so it is whole.  PUB: that was so before. */
-static bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
+static inline bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
 {
     if (!segment_locate(s, slot_block(w), &r->block))
         return false;
@@ -28,7 +28,7 @@ static bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t 
 }
 
 /* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
-static bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint64_t w, const struct read_place *r)
+static inline bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint64_t w, const struct read_place *r)
 {
     payload_read_fence(); /* [block-own] */
     if (load_acquire_u64(slot) != w) /* [slot-publish] */
@@ -37,7 +37,7 @@ static bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint
            load_acquire_u64(&s->spans[r->block.span_i]) == r->block.span_word;      /* [span-ready] */
 }
 
-static void read_facts(const struct segment *s, const struct read_place *r, struct read_sink *sink)
+static inline void read_facts(const struct segment *s, const struct read_place *r, struct read_sink *sink)
 {
     const struct record *rec = &r->record;
     sink->value_bytes = rec->value_bytes;
@@ -49,10 +49,10 @@ static void read_facts(const struct segment *s, const struct read_place *r, stru
     sink->expires_ns = rec->expiry_at ? (int64_t)payload_load(&rec->words[rec->expiry_at]) : 0;
     if (sink->key_buf != NULL) {
         sink->key_bytes = rec->key_bytes;
-        record_copy_out(rec->words + rec->key_at, sink->key_buf, rec->key_bytes);
+        copy_out(rec->words + rec->key_at, sink->key_buf, rec->key_bytes);
     }
     if (rec->value_bytes <= sink->buf_bytes)
-        record_copy_out(rec->words + rec->value_at, sink->buf, rec->value_bytes);
+        copy_out(rec->words + rec->value_at, sink->buf, rec->value_bytes);
 }
 
 static bool read_sums_up(const struct segment *s, const struct probe *p, const struct read_sink *sink, uint64_t sum)
@@ -110,17 +110,26 @@ static inline bool counts(uint64_t w, bool sealed) { return slot_is_in_effect(w)
 
 static inline bool is_deletion(uint64_t w) { return slot_state(w) == SLOT_TOMB || slot_state(w) == SLOT_SEALED_TOMB; }
 
+struct window {
+    const struct segment *segment;
+    struct attachment *a;
+    const struct probe *probe;
+    uint32_t rounds;
+    bool sealed;
+};
+
 /* Look at one slot until it stands still.  SHOAL_MISSING: not this key. */
-static inline int read_until_still(const struct segment *s, struct attachment *a, uint64_t slot_i, uint64_t w,
-                            const struct probe *p, struct read_sink *sink, uint32_t *rounds, bool sealed)
+static int read_until_still(struct window *v, uint64_t slot_i, uint64_t w, struct read_sink *sink)
 {
+    const struct segment *s = v->segment;
+    const struct probe *p = v->probe;
     const shared_u64 *slot = segment_slot(s, slot_i);
-    while (counts(w, sealed) && slot_finger(w) == p->finger) {
-        enum read_outcome outcome = a != NULL && *rounds >= READ_ROUNDS_HAZARD
-                                        ? read_pinned(s, a, slot, w, p, sink)
+    while (counts(w, v->sealed) && slot_finger(w) == p->finger) {
+        enum read_outcome outcome = v->a != NULL && v->rounds >= READ_ROUNDS_HAZARD
+                                        ? read_pinned(s, v->a, slot, w, p, sink)
                                         : read_slot(s, slot, w, false, p, sink);
         if (outcome == READ_MATCH) {
-            if (s->recency != NULL && a != NULL)
+            if (s->recency != NULL && v->a != NULL)
                 segment_use(s, slot_i);
             sink->deleted = is_deletion(w);
             if (sink->deleted)
@@ -131,39 +140,51 @@ static inline int read_until_still(const struct segment *s, struct attachment *a
             return SHOAL_MISSING;
         if (outcome == READ_CORRUPT)
             return read_corrupt(slot_i, w, "leads to no sound record");
-        if (++*rounds > READ_ROUNDS && a == NULL)
+        if (++v->rounds > READ_ROUNDS && v->a == NULL)
             return error_set(SHOAL_CHANGED, "get: lost %u races with writers", READ_ROUNDS);
         w = load_acquire_u64(slot); /* [slot-publish] */
     }
     return SHOAL_MISSING;
 }
 
-static inline int read_window(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink,
-                              bool sealed)
+static inline int read_group(struct window *v, uint64_t group, struct read_sink *sink)
 {
-    uint32_t bound = META_BOUND(load_acquire_u64(&s->groups[p->home].meta)); /* [meta] */
-    uint32_t rounds = 0;
-    sink->deleted = false;
-    for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
-        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-            uint64_t w = load_acquire_u64(&s->groups[g].slot[i]); /* [slot-publish] */
-            if (slot_finger(w) != p->finger || !counts(w, sealed))
-                continue;
-            int rc = read_until_still(s, a, g * GROUP_SLOTS + i, w, p, sink, &rounds, sealed);
-            if (rc != SHOAL_MISSING || sink->deleted)
-                return rc;
-        }
+    const struct group *g = &v->segment->groups[group];
+    const uint32_t finger = v->probe->finger;
+#pragma GCC unroll 7
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        uint64_t w = load_acquire_u64(&g->slot[i]); /* [slot-publish] */
+        if (slot_finger(w) != finger)
+            continue;
+        int rc = read_until_still(v, group * GROUP_SLOTS + i, w, sink);
+        if (rc != SHOAL_MISSING || sink->deleted)
+            return rc;
+    }
     return SHOAL_MISSING;
+}
+
+static inline int read_window(struct window *v, struct read_sink *sink)
+{
+    const struct segment *s = v->segment;
+    const uint64_t home = v->probe->home;
+    const uint32_t bound = META_BOUND(load_acquire_u64(&s->groups[home].meta)); /* [meta] */
+    sink->deleted = false;
+    int rc = read_group(v, home, sink);
+    for (uint64_t g = home + 1; rc == SHOAL_MISSING && !sink->deleted && g <= home + bound && g < s->geo.groups_all_n; g++)
+        rc = read_group(v, g, sink);
+    return rc;
 }
 
 int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink)
 {
-    return read_window(s, a, p, sink, false);
+    struct window v = { .segment = s, .a = a, .probe = p };
+    return read_window(&v, sink);
 }
 
 int read_key_old(const struct segment *old, const struct probe *p, struct read_sink *sink)
 {
-    return read_window(old, NULL, p, sink, true);
+    struct window v = { .segment = old, .probe = p, .sealed = true };
+    return read_window(&v, sink);
 }
 
 #define HASH_PIECE 512u
@@ -175,7 +196,7 @@ static uint64_t long_key_hash(const shared_u64 *words, uint64_t n, uint64_t seed
     (void)XXH3_64bits_reset_withSeed(&state, seed);
     for (; n > 0; words += HASH_PIECE / 8) {
         uint64_t part = n < HASH_PIECE ? n : HASH_PIECE;
-        record_copy_out(words, piece, part);
+        copy_out(words, piece, part);
         (void)XXH3_64bits_update(&state, piece, part);
         n -= part;
     }
@@ -189,7 +210,7 @@ uint64_t read_hash(const struct segment *s, const struct record *r)
     const shared_u64 *words = r->words + r->key_at;
     if (r->key_bytes > HASH_PIECE)
         return long_key_hash(words, r->key_bytes, s->geo.seed);
-    record_copy_out(words, piece, r->key_bytes);
+    copy_out(words, piece, r->key_bytes);
     return hash_bytes(piece, r->key_bytes, s->geo.seed);
 }
 

@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "table/record.h"
 
-/* Whole words, the last one zero padded; returns the words written. */
-static uint64_t copy_in(shared_u64 *words, const void *from, uint64_t n)
-{
-    const uint8_t *in = from;
-    uint64_t i = 0;
-    for (; n >= 8; n -= 8, in += 8) {
-        uint64_t w;
-        memcpy(&w, in, 8);
-        payload_store(&words[i++], w);
-    }
-    if (n > 0) {
-        uint64_t w = 0;
-        memcpy(&w, in, n);
-        payload_store(&words[i++], w);
-    }
-    return i;
-}
-
 /* The key, and behind it the type where there is one. */
 static uint64_t key_in(shared_u64 *words, const struct probe *p, bool typed, uint8_t type)
 {

@@ -6,6 +6,7 @@
 #ifndef SHOAL_TABLE_RECORD_H
 #define SHOAL_TABLE_RECORD_H
 
+#include "base/copy.h"
 #include "base/hash.h"
 #include "memory/heap.h"
 
@@ -41,6 +42,20 @@ struct record {
     bool typed;
 };
 
+/* Returns the first word behind them. */
+static inline uint32_t record_decode_features(uint64_t features, uint32_t at, struct record *ret)
+{
+    if (features & FEATURE_STORE)
+        ret->below_at = at++;
+    if (features & FEATURE_EXPIRY)
+        ret->expiry_at = at++;
+    if (features & FEATURE_MTIME)
+        ret->mtime_at = at++;
+    if (features & FEATURE_CHECKSUM)
+        ret->checksum_at = at++;
+    return at;
+}
+
 /* From the words of a block, and its bytes: at least 3 words.  False: the lengths do not fit the block. */
 static inline bool record_decode_words(const struct segment *s, const shared_u64 *words, uint64_t bytes, struct record *ret)
 {
@@ -54,14 +69,8 @@ static inline bool record_decode_words(const struct segment *s, const shared_u64
     ret->below_at = ret->mtime_at = ret->expiry_at = ret->checksum_at = 0;
     if (ret->value_bytes == VALUE_LONG)
         ret->value_bytes = payload_load(&words[at++]); /* blocks have 3 words at least */
-    if (s->geo.features & FEATURE_STORE)
-        ret->below_at = at++;
-    if (s->geo.features & FEATURE_EXPIRY)
-        ret->expiry_at = at++;
-    if (s->geo.features & FEATURE_MTIME)
-        ret->mtime_at = at++;
-    if (s->geo.features & FEATURE_CHECKSUM)
-        ret->checksum_at = at++;
+    if (s->geo.features != 0)
+        at = record_decode_features(s->geo.features, at, ret);
     ret->key_at = at;
     ret->value_at = at + (ret->key_bytes + ret->typed + 7u) / 8;
     uint64_t room = bytes / 8;
@@ -71,20 +80,6 @@ static inline bool record_decode_words(const struct segment *s, const shared_u64
 static inline bool record_decode(const struct segment *s, const struct block_place *place, struct record *ret)
 {
     return record_decode_words(s, segment_block(s, place->block), place->bytes, ret);
-}
-
-/* Copy n bytes out of payload words. */
-static inline void record_copy_out(const shared_u64 *words, void *to, uint64_t n)
-{
-    uint8_t *out = to;
-    for (; n >= 8; n -= 8, out += 8, words++) {
-        uint64_t w = payload_load(words);
-        memcpy(out, &w, 8);
-    }
-    if (n > 0) {
-        uint64_t w = payload_load(words);
-        memcpy(out, &w, n);
-    }
 }
 
 static inline bool record_key_equals(const struct record *r, const struct probe *p)

@@ -173,7 +173,7 @@ static bool slot_record(const struct segment *s, uint64_t slot_i, char series, u
     if (!slot_is_live(w) || !segment_locate(s, slot_block(w), &place) || !record_decode(s, &place, &r) ||
         r.key_bytes != FILL_KEY_BYTES)
         return false;
-    record_copy_out(r.words + r.key_at, key, r.key_bytes);
+    copy_out(r.words + r.key_at, key, r.key_bytes);
     *ret_n = (uint32_t)strtoul(key + 1, NULL, 10);
     *ret_span = place.span_i;
     return key[0] == series;

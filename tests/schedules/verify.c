@@ -12,8 +12,8 @@ static bool same_key(const struct record *a, const struct record *b)
     uint8_t key_a[64], key_b[64];
     if (a->key_bytes != b->key_bytes || a->key_bytes > sizeof key_a)
         return false;
-    record_copy_out(a->words + a->key_at, key_a, a->key_bytes);
-    record_copy_out(b->words + b->key_at, key_b, b->key_bytes);
+    copy_out(a->words + a->key_at, key_a, a->key_bytes);
+    copy_out(b->words + b->key_at, key_b, b->key_bytes);
     return memcmp(key_a, key_b, a->key_bytes) == 0;
 }
 
@@ -37,7 +37,7 @@ static void verify_live(const struct segment *s, uint64_t slot_i)
         return;
     }
     uint8_t key[64];
-    record_copy_out(record.words + record.key_at, key, record.key_bytes <= sizeof key ? record.key_bytes : sizeof key);
+    copy_out(record.words + record.key_at, key, record.key_bytes <= sizeof key ? record.key_bytes : sizeof key);
     struct probe p = probe_make(s, key, record.key_bytes);
     if (h_state(h) != BLOCK_PUB) /* H_PENDING may be left: one look too many for somebody */
         explore_fail("slot %u: its record is in state %u", (unsigned)slot_i, (unsigned)h_state(h));
