@@ -409,6 +409,8 @@ struct shoal_stats {
     /* rebuilding: 1 = the map is being moved to this geometry; records that were moved to it so far, and the most that one
      * call has moved; what is still to be moved counts in count alone */
     uint64_t moving, moved, moved_most;
+    /* of segment_bytes: what this process has mapped by huge pages; 0 where the system gives none */
+    uint64_t huge_bytes;
 };
 #define SHOAL_STATS_INIT { .size = sizeof(struct shoal_stats) }
 

@@ -23,6 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/huge.h"
+
 /* fallocate works on a piece at a time: one call that allocates 64 GiB starts from nothing again at each
  * signal.  2 MiB also is the largest span, and a huge page. */
 #define ALLOCATE_PIECE ((uint64_t)2 << 20)
@@ -41,6 +43,8 @@ void *os_map(int fd, uint64_t bytes, bool writable)
     /* A dump of a large segment would keep a dead process's locks for minutes.  A kernel that refuses
      * makes deaths slower to see, not wrong. */
     (void)madvise(at, bytes, MADV_DONTDUMP);
+    if (bytes >= HUGE_LEAST)
+        (void)madvise(at, bytes, MADV_HUGEPAGE);
     return at;
 }
 
@@ -101,15 +105,23 @@ bool os_file_unlinked(int fd)
     return unlinked;
 }
 
-bool os_file_outlives(int fd)
+/* 0 where that is not known. */
+static long file_system_of(int fd)
 {
     struct statfs fs;
     int keep = errno;
-    bool memory = fstatfs(fd, &fs) == 0 &&
-                  (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC || fs.f_type == HUGETLBFS_MAGIC);
+    long type = fstatfs(fd, &fs) == 0 ? (long)fs.f_type : 0;
     errno = keep;
-    return !memory;
+    return type;
 }
+
+bool os_file_outlives(int fd)
+{
+    long type = file_system_of(fd);
+    return type != TMPFS_MAGIC && type != RAMFS_MAGIC && type != HUGETLBFS_MAGIC;
+}
+
+bool os_file_is_hugetlb(int fd) { return file_system_of(fd) == HUGETLBFS_MAGIC; }
 
 struct os_file os_file_of(int fd)
 {

@@ -23,6 +23,7 @@ uint64_t os_file_allocated_bytes(int fd); /* st_blocks * 512; 0 on error */
 bool os_file_unlinked(int fd);            /* the inode has no name any more */
 
 bool os_file_outlives(int fd);            /* a start of the machine: true when in doubt */
+bool os_file_is_hugetlb(int fd);          /* which has no write(2) */
 
 /* Which file it is, for as long as somebody has it open. */
 struct os_file {

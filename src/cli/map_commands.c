@@ -192,6 +192,7 @@ static const struct field rebuild_fields[] = {
     FIELD(shoal_stats, heap_bytes),
     FIELD(shoal_stats, moved),
     FIELD(shoal_stats, moved_most),
+    FIELD(shoal_stats, huge_bytes),
 };
 
 static const struct argp_option rebuild_options[] = {
@@ -315,7 +316,11 @@ int command_stat(int argc, char **argv)
     struct shoal *map;
     struct shoal_stats stats = SHOAL_STATS_INIT;
     json_t *members = NULL;
-    int code = open_for(argc, argv, "Print a map's sizes and counters.", SHOAL_RDONLY, &request, &map);
+    int code = open_for(argc, argv,
+                        "Print a map's sizes and counters.  huge_bytes: what huge pages map of it, 0 where the system "
+                        "gives none: it does to a map whose path is on a tmpfs mounted with huge=always, and to the "
+                        "others where /sys/kernel/mm/transparent_hugepage/shmem_enabled says always.",
+                        SHOAL_RDONLY, &request, &map);
     if (code == SHOAL_OK)
         code = shoal_stats(map, &stats);
     if (code == SHOAL_OK)

@@ -303,6 +303,9 @@ static int fill_size(const struct making *m, int fd)
 {
     struct rlimit limit;
     unsigned long long bytes = m->geometry.segment_bytes;
+    if (os_file_is_hugetlb(fd))
+        return error_set(SHOAL_EOS, "%s: hugetlbfs cannot be written to; a tmpfs mounted with huge=always has huge pages too",
+                         m->name.shown);
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur) {
         errno = EFBIG;
         return error_os("%s: %llu bytes, this process may make files of %llu", m->name.shown, bytes,

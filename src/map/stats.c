@@ -3,6 +3,7 @@
  * Every byte of the heap accounted for.
  */
 #include "base/error.h"
+#include "base/huge.h"
 #include "base/os.h"
 #include "map/registry.h"
 #include "memory/count.h"
@@ -189,6 +190,7 @@ int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats)
             rc = tier_estimate(call.map->tier, &stats.count);
     }
     tally_old(&call, &stats);
+    stats.huge_bytes = huge_got(s->base, s->geo.segment_bytes);
     if (rc == 0)
         *ret_stats = stats;
     call_end(&call);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/error.h"
+#include "base/huge.h"
 #include "memory/whole.h"
 #include "schedules/explore.h"
 
@@ -242,6 +243,11 @@ void os_futex_wait(const shared_u32 *word, uint32_t seen, int64_t timeout_ns)
     explore_futex_wait(word, seen);
 }
 void os_futex_wake_all(shared_u32 *word) { explore_futex_wake(word); }
+uint64_t huge_got(const void *at, uint64_t bytes)
+{
+    (void)at, (void)bytes;
+    return 0;
+}
 int64_t os_clock_ns(void) { return 1; }
 bool os_file_unlinked(int fd)
 {
