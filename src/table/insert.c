@@ -222,6 +222,23 @@ static enum step resolve_commit(const struct segment *s, const struct probe *p, 
     return STEP_FINAL;
 }
 
+/* True: `ret_step` is the step's end. */
+static inline bool resolve_in_group(struct attachment *a, const struct probe *p, const struct tent *t, uint64_t group,
+                                    struct tent *ret_lower, enum step *ret_step)
+{
+    const struct group *g = &a->segment->groups[group];
+    const uint32_t finger = p->finger;
+#pragma GCC unroll 7
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        if (slot_finger(load_seq_u64(&g->slot[i])) != finger) /* [slot-publish] */
+            continue;
+        const uint64_t slot_i = group * GROUP_SLOTS + i;
+        if (slot_i != t->slot_i && resolve_against(a, p, t, slot_i, ret_lower, ret_step))
+            return true;
+    }
+    return false;
+}
+
 static enum step resolve_step(struct attachment *a, const struct probe *p, const struct tent *t,
                               struct tent *ret_lower, int *ret_code)
 {
@@ -233,12 +250,8 @@ static enum step resolve_step(struct attachment *a, const struct probe *p, const
     bound_raise(home, (uint32_t)(group - p->home));
     uint32_t bound = META_BOUND(load_seq_u64(&home->meta)); /* [meta] */
     for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
-        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-            uint64_t slot_i = g * GROUP_SLOTS + i;
-            if (slot_i != t->slot_i && probe_may_be_in(p, &s->groups[g].slot[i]) &&
-                resolve_against(a, p, t, slot_i, ret_lower, &step))
-                return step;
-        }
+        if (resolve_in_group(a, p, t, g, ret_lower, &step))
+            return step;
     return resolve_commit(s, p, t, ret_code);
 }
 

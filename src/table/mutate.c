@@ -79,19 +79,30 @@ int mutate_find_in(struct attachment *a, uint32_t hazard, uint64_t slot_i, struc
     return find_in_slot(a, NULL, hazard, slot_i, ret);
 }
 
+static inline int find_in_group(struct attachment *a, const struct probe *p, uint32_t hazard, uint64_t group,
+                                struct mutate_found *ret)
+{
+    const struct group *g = &a->segment->groups[group];
+    const uint32_t finger = p->finger;
+#pragma GCC unroll 7
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        if (slot_finger(load_seq_u64(&g->slot[i])) != finger) /* [slot-publish] */
+            continue;
+        int rc = find_in_slot(a, p, hazard, group * GROUP_SLOTS + i, ret);
+        if (rc != SHOAL_MISSING)
+            return rc;
+    }
+    return SHOAL_MISSING;
+}
+
 int mutate_find(struct attachment *a, const struct probe *p, uint32_t hazard, struct mutate_found *ret)
 {
     const struct segment *s = a->segment;
-    uint32_t bound = META_BOUND(load_seq_u64(&s->groups[p->home].meta)); /* [meta] */
-    for (uint64_t g = p->home; g <= p->home + bound && g < s->geo.groups_all_n; g++)
-        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-            if (!probe_may_be_in(p, &s->groups[g].slot[i]))
-                continue;
-            int rc = find_in_slot(a, p, hazard, g * GROUP_SLOTS + i, ret);
-            if (rc != SHOAL_MISSING)
-                return rc;
-        }
-    return SHOAL_MISSING;
+    const uint32_t bound = META_BOUND(load_seq_u64(&s->groups[p->home].meta)); /* [meta] */
+    int rc = SHOAL_MISSING;
+    for (uint64_t g = p->home; rc == SHOAL_MISSING && g <= p->home + bound && g < s->geo.groups_all_n; g++)
+        rc = find_in_group(a, p, hazard, g, ret);
+    return rc;
 }
 
 /* -- The three ways to change a slot ---------------------------------------------------------------- */

@@ -23,13 +23,6 @@ static inline struct probe probe_make(const struct segment *s, const void *key, 
     return (struct probe){ key, hash, hash_home(hash, s->geo.groups_n), (uint32_t)key_bytes, hash_finger(hash) };
 }
 
-/* Is the slot worth a closer look?  Most are not. */
-static inline bool probe_may_be_in(const struct probe *p, const shared_u64 *slot)
-{
-    uint64_t w = load_seq_u64(slot); /* [slot-publish] */
-    return slot_finger(w) == p->finger && w != 0;
-}
-
 /* What a record says of itself; word indices count from H. */
 struct record {
     const shared_u64 *words;
