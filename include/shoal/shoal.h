@@ -310,6 +310,8 @@ struct shoal_key {
 struct shoal_value {
     const void *value;
     size_t bytes;
+    uint8_t type; /* as how.type */
+    uint8_t reserved[7];
 };
 struct shoal_result {
     void *buf; /* get_many: where the value goes; set by the caller */

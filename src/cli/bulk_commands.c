@@ -135,12 +135,25 @@ int command_dump(int argc, char **argv)
 
 /* -- load ---------------------------------------------------------------------------- */
 
+#define LOAD_LINES 64u /* in one call */
+
+/* A line that was read and not stored yet. */
+struct load_line {
+    char *text;
+    size_t room;
+    uint64_t number;
+    struct record_read read;
+};
+
 struct load {
     const struct bulk *bulk;
     FILE *in;
     const char *name;
     struct shoal *map;
     uint64_t line, records;
+    uint64_t max_key_bytes, max_value_bytes;
+    struct load_line lines[LOAD_LINES];
+    size_t lines_n;
 };
 
 static json_t *load_members(const struct load *load)
@@ -156,46 +169,90 @@ static int load_stopped(const struct load *load, int code, const char *text)
                       text, load->records);
 }
 
-/* EXIT_DONE, or the exit status of a line that could not be stored. */
-static int load_line(struct load *load, char *text, size_t n)
+/* The first of the lines that could not be stored.  A text is of the last failure, so it is asked for once more. */
+static int load_refused(struct load *load, const struct load_line *line)
 {
-    struct record_read read;
-    bool valid = load->bulk->tsv ? record_read_tsv(text, n, &read) : record_read_json(text, n, &read);
+    const struct record *record = &line->read.record;
+    struct shoal_how how = SHOAL_HOW_INIT;
+    how.type = record->type;
+    int code = shoal_put_with(load->map, record->key, record->key_bytes, record->value, record->value_bytes, &how, NULL);
+    load->line = line->number;
+    return code == SHOAL_OK ? EXIT_DONE : load_stopped(load, code, shoal_error_text());
+}
+
+/* Stores what was read.  EXIT_DONE, or the exit status of a line that could not be stored. */
+static int load_store(struct load *load)
+{
+    struct shoal_key keys[LOAD_LINES];
+    struct shoal_value values[LOAD_LINES];
+    struct shoal_result results[LOAD_LINES];
     int status = EXIT_DONE;
-    if (!valid) {
-        status = load_stopped(load, SHOAL_EINVAL, read.text);
-    } else {
-        struct shoal_how how = SHOAL_HOW_INIT;
-        how.type = read.record.type;
-        int code = shoal_put_with(load->map, read.record.key, read.record.key_bytes, read.record.value,
-                                  read.record.value_bytes, &how, NULL);
-        if (code != SHOAL_OK)
-            status = load_stopped(load, code, shoal_error_text());
+    for (size_t i = 0; i < load->lines_n; i++) {
+        const struct record *record = &load->lines[i].read.record;
+        keys[i] = (struct shoal_key){ record->key, record->key_bytes };
+        values[i] = (struct shoal_value){ .value = record->value, .bytes = record->value_bytes, .type = record->type };
     }
-    record_read_end(&read);
-    load->records += status == EXIT_DONE;
+    const uint64_t line = load->line;
+    (void)shoal_put_many(load->map, keys, values, load->lines_n, results);
+    for (size_t i = 0; i < load->lines_n && status == EXIT_DONE; i++) {
+        if (results[i].code != SHOAL_OK)
+            status = load_refused(load, &load->lines[i]);
+        load->records += status == EXIT_DONE;
+    }
+    if (status == EXIT_DONE)
+        load->line = line;
+    for (size_t i = 0; i < load->lines_n; i++)
+        record_read_end(&load->lines[i].read);
+    load->lines_n = 0;
     return status;
+}
+
+/* Behind the lines before it: a record that the map does not take, or no record. */
+static int load_bad(struct load *load, struct load_line *line, bool valid)
+{
+    char text[sizeof line->read.text];
+    memcpy(text, line->read.text, sizeof text);
+    int status = load_store(load);
+    if (status == EXIT_DONE)
+        status = valid ? load_refused(load, line) : load_stopped(load, SHOAL_EINVAL, text);
+    record_read_end(&line->read);
+    return status;
+}
+
+/* Its text is in the next of the lines. */
+static int load_line(struct load *load, size_t n)
+{
+    struct load_line *line = &load->lines[load->lines_n];
+    const struct record *record = &line->read.record;
+    line->number = load->line;
+    const bool valid = load->bulk->tsv ? record_read_tsv(line->text, n, &line->read)
+                                       : record_read_json(line->text, n, &line->read);
+    if (!valid || record->key_bytes - 1 >= load->max_key_bytes || record->value_bytes > load->max_value_bytes)
+        return load_bad(load, line, valid);
+    return ++load->lines_n == LOAD_LINES ? load_store(load) : EXIT_DONE;
 }
 
 static int load_lines(struct load *load)
 {
-    char *text = NULL;
-    size_t room = 0;
-    ssize_t got;
+    ssize_t got = 0;
     int status = EXIT_DONE;
-    while (status == EXIT_DONE && (got = getline(&text, &room, load->in)) >= 0) {
+    while (status == EXIT_DONE) {
+        struct load_line *line = &load->lines[load->lines_n];
+        if ((got = getline(&line->text, &line->room, load->in)) < 0)
+            break;
         size_t n = (size_t)got;
         load->line++;
-        n -= n > 0 && text[n - 1] == '\n';
+        n -= n > 0 && line->text[n - 1] == '\n';
         if (n > 0)
-            status = load_line(load, text, n);
+            status = load_line(load, n);
     }
-    bool failed = status == EXIT_DONE && !feof(load->in);
-    int error = errno;
-    free(text);
-    if (failed)
-        return load_stopped(load, SHOAL_EOS, strerror(error));
-    return status;
+    const int error = errno;
+    const bool failed = status == EXIT_DONE && !feof(load->in);
+    if (status == EXIT_DONE)
+        status = load_store(load);
+    for (size_t i = 0; i < LOAD_LINES; i++)
+        free(load->lines[i].text);
+    return failed && status == EXIT_DONE ? load_stopped(load, SHOAL_EOS, strerror(error)) : status;
 }
 
 static int load_report(const struct load *load)
@@ -224,7 +281,8 @@ int command_load(int argc, char **argv)
                "value.\n"
                "TSV: with \\t \\n \\r \\\\ \\xHH in keys and values.\n"
                "Empty lines are passed over.  The first line that is not valid, or does not fit, is named by "
-               "its number and ends the load; what came before it is kept.",
+               "its number and ends the load; what came before it is kept, and, where the map was full, of the next "
+               "sixty lines perhaps some.",
         .children = request_child,
     };
     struct bulk bulk = { 0 };
@@ -236,7 +294,12 @@ int command_load(int argc, char **argv)
     load.in = is_stdin ? stdin : fopen(file, "r");
     if (!load.in)
         return answer_own(request, SHOAL_EOS, NULL, "%s: %s", file, strerror(errno));
+    struct shoal_stats stats = SHOAL_STATS_INIT;
     int code = request_open(request, 0, &load.map);
+    if (code == SHOAL_OK)
+        code = shoal_stats(load.map, &stats);
+    load.max_key_bytes = stats.max_key_bytes;
+    load.max_value_bytes = stats.max_value_bytes;
     int status = code == SHOAL_OK ? load_lines(&load) : answer(request, code, request->words[0], NULL);
     shoal_close(load.map);
     if (!is_stdin)

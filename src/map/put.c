@@ -324,7 +324,7 @@ static size_t put_batch(struct shoal *map, const struct shoal_key *keys, const s
         return 0;
     for (; i < n; i++) {
         struct condition always = { 0 };
-        struct mutation m = mutation_of(values[i].value, values[i].bytes, SHOAL_RAW, &always);
+        struct mutation m = mutation_of(values[i].value, values[i].bytes, values[i].type, &always);
         int rc = key_store_once(map, &call, &probes[i], &always, &m, &results[i].version);
         if (rc == TABLE_MOVED)
             break;
@@ -366,7 +366,7 @@ int shoal_put_many(struct shoal *map, const struct shoal_key *keys, const struct
         for (i += put_batch(map, &keys[i], &values[i], end - i, &results[i]); i < end; i++) {
             struct condition always = { 0 };
             results[i].code = key_store(map, keys[i].key, keys[i].bytes, values[i].value, values[i].bytes, &always,
-                                        SHOAL_RAW, &results[i].version);
+                                        values[i].type, &results[i].version);
         }
     }
     return batch_first_failure(results, n);

@@ -33,6 +33,22 @@ static bool run_is_unused(const struct segment *s, uint64_t slot_i)
     return (load_acquire_u32(&s->summary[slot_i / RUN_SLOTS]) & SUMMARY_USED) == 0; /* [meta] */
 }
 
+#define EXPECT_GROUPS 4u /* records are asked for so far ahead: some dozen lines */
+
+/* A walk knows where it will be. */
+static void expect_ahead(const struct segment *s, uint64_t group)
+{
+    if (group + 2 * EXPECT_GROUPS < s->geo.groups_all_n)
+        segment_expect_line(&s->groups[group + 2 * EXPECT_GROUPS], false);
+    if (group + EXPECT_GROUPS >= s->geo.groups_all_n)
+        return;
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        uint64_t w = load_relaxed_u64(&s->groups[group + EXPECT_GROUPS].slot[i]); /* relaxed: a hint */
+        if (slot_is_in_effect(w))
+            segment_expect_block(s, slot_block(w), false);
+    }
+}
+
 int walk_next(struct walk *w, const struct segment *s, struct attachment *a, struct read_sink *sink)
 {
     while (w->slot_i < s->slots_n) {
@@ -40,7 +56,10 @@ int walk_next(struct walk *w, const struct segment *s, struct attachment *a, str
             w->slot_i += RUN_SLOTS;
             continue;
         }
-        w->groups_read += w->slot_i % GROUP_SLOTS == 0;
+        if (w->slot_i % GROUP_SLOTS == 0) {
+            w->groups_read++;
+            expect_ahead(s, w->slot_i / GROUP_SLOTS);
+        }
         int rc = walk_slot(s, a, w->slot_i, sink);
         if (rc == SHOAL_SHORT || rc == SHOAL_CHANGED)
             return rc;

@@ -170,7 +170,7 @@ static void one_over_the_limit(void)
     options.max_key_bytes = 10;
     options.max_value_bytes = 100;
     struct shoal *map = scene_create(scene_name(0), &options);
-    struct shoal_value long_value = { bytes, 101 };
+    struct shoal_value long_value = { .value = bytes, .bytes = 101 };
     struct shoal_how how = SHOAL_HOW_INIT;
     goes_and_comes(map, bytes, 10, bytes, 100);
     must(shoal_put(map, "here", 4, "old", 3));

@@ -256,7 +256,7 @@ static void write_some_at_once(struct use *u)
     for (uint32_t i = 0; i < SOME; i++) {
         uint32_t k = KEYS_LIVE - 2 + i;
         keys[i] = (struct shoal_key){ text[i], key_make(k, text[i]) };
-        values[i] = (struct shoal_value){ put_text, PUT_BYTES(k) };
+        values[i] = (struct shoal_value){ .value = put_text, .bytes = PUT_BYTES(k) };
     }
     (void)ANSWERED(shoal_put_many(u->map, keys, values, SOME, results));
     (void)ANSWERED(shoal_delete_many(u->map, keys, 2, results));

@@ -412,7 +412,7 @@ static void call_many(struct caller *c, enum op_kind kind)
         if (kind == OP_PUT_MANY)
             choose_value(c, op, false, c->buf[i]);
         keys[i] = (struct shoal_key){ name[i], (size_t)course_key(key, name[i]) };
-        values[i] = (struct shoal_value){ c->buf[i], op->bytes };
+        values[i] = (struct shoal_value){ .value = c->buf[i], .bytes = op->bytes };
         results[i].buf = c->buf[i];
         results[i].buf_bytes = sizeof c->buf[i];
     }

@@ -138,7 +138,7 @@ static void a_null_map(void **state)
     struct shoal_stats stats = SHOAL_STATS_INIT;
     struct shoal_reaped reaped = SHOAL_REAPED_INIT;
     struct shoal_key key = { "key", 3 };
-    struct shoal_value value = { "x", 1 };
+    struct shoal_value value = { .value = "x", .bytes = 1 };
     struct shoal_result result = { .code = 77 };
     struct shoal_iter *iter = NULL;
     uint64_t n = 77;

@@ -83,7 +83,7 @@ static void assert_no_way_in(struct shoal *map, uint64_t key, const char *text)
     int64_t sum = 77;
     uint64_t version = 77;
     struct shoal_key keys = { &key, sizeof key };
-    struct shoal_value values = { "x", 1 };
+    struct shoal_value values = { .value = "x", .bytes = 1 };
     struct shoal_result result;
     assert_refused(shoal_put(map, &key, sizeof key, "x", 1), SHOAL_EFULL, text);
     assert_refused(shoal_add(map, &key, sizeof key, "x", 1), SHOAL_EFULL, text);

@@ -27,7 +27,12 @@ static void batches_do_each_key_as_by_itself(void **state)
 {
     struct shoal *map = frame_small(*state);
     struct shoal_key keys[] = { { "one", 3 }, { "two", 3 }, { "", 0 }, { "one", 3 }, { NULL, 4 } };
-    struct shoal_value values[] = { { "1", 1 }, { "22", 2 }, { "x", 1 }, { "333", 3 }, { "y", 1 } };
+    struct shoal_value values[] = { { .value = "1", .bytes = 1 },
+                                    { .value = "22", .bytes = 2, .type = SHOAL_STR },
+                                    { .value = "x", .bytes = 1 },
+                                    { .value = "333", .bytes = 3 },
+                                    { .value = "y", .bytes = 1 } };
+    struct shoal_info info = SHOAL_INFO_INIT;
     struct shoal_result results[5];
     memset(results, 0xff, sizeof results);
     assert_int_equal(shoal_put_many(map, keys, values, 5, results), SHOAL_EINVAL); /* the first negative code */
@@ -37,6 +42,8 @@ static void batches_do_each_key_as_by_itself(void **state)
     assert_int_equal(results[3].version, version_of(map, "one"));
     assert_int_equal(results[1].version, version_of(map, "two"));
     assert_int_equal(results[2].version, 0);
+    assert_int_equal(shoal_info(map, "two", 3, &info), 0);
+    assert_int_equal(info.type, SHOAL_STR);
     assert_holds(map, "one", "333");
     assert_int_equal(shoal_delete_many(map, keys, 2, results), 0);
     assert_true(results[0].code == 0 && results[1].code == 0);
@@ -76,7 +83,7 @@ static void batches_of_nothing(void **state)
 {
     struct shoal *map = frame_small(*state);
     struct shoal_key key = { "k", 1 };
-    struct shoal_value value = { "v", 1 };
+    struct shoal_value value = { .value = "v", .bytes = 1 };
     struct shoal_result result = { 0 };
     assert_int_equal(shoal_get_many(map, NULL, 0, NULL), 0);
     assert_int_equal(shoal_put_many(map, NULL, NULL, 0, NULL), 0);
@@ -521,7 +528,7 @@ static void assert_writes_are_refused(struct shoal *map)
 {
     char buf[8];
     struct shoal_key key = { "key", 3 };
-    struct shoal_value value = { "x", 1 };
+    struct shoal_value value = { .value = "x", .bytes = 1 };
     struct shoal_result result;
     const char *text = "SHOAL_RDONLY";
     assert_refused(shoal_put(map, "key", 3, "x", 1), SHOAL_EREADONLY, text);
