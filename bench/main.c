@@ -18,6 +18,7 @@
 #include "report.h"
 #include "results.h"
 #include "session.h"
+#include "verdict.h"
 
 #define FACTS_MAX 16u
 #define KEYS_MIN SESSION_WORKERS_MAX /* every worker has a share */
@@ -41,6 +42,7 @@ static const char usage_text[] = "usage: %s [options]\n"
                                  "  --limit S          begin no round that would end later than this (none)\n"
                                  "  --peers NAME,...   (all that were built)\n"
                                  "  --workloads NAME,...   or `all` (those that --list does not call on request)\n"
+                                 "  --latency NAME,... once more with a clock around each call (those that --list calls timed)\n"
                                  "  --clock cpu        tables and ratios by processor time: for a busy machine (wall)\n"
                                  "  --directory DIR    where tables that are files lie (%s)\n"
                                  "  --csv FILE         every round's figures\n"
@@ -121,16 +123,16 @@ static int parse_peers(char *text, struct plan *plan)
     return plan->drivers_n > 0 ? 0 : complain("--peers", "empty");
 }
 
-static int parse_workloads(const char *text, struct plan *plan)
+static int parse_workloads(const char *text, uint8_t flags[WORKLOADS_N])
 {
     char list[200];
     snprintf(list, sizeof list, "%s", strcmp(text, "all") == 0 ? bench.all : text);
-    memset(plan->chosen, 0, sizeof plan->chosen);
+    memset(flags, 0, WORKLOADS_N);
     for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
         int found = workload_find(item);
         if (found < 0)
             return complain("no such workload", item);
-        plan->chosen[found] = 1;
+        flags[found] = 1;
     }
     return 0;
 }
@@ -142,12 +144,14 @@ static void defaults(struct arguments *arguments)
                            .keys_n = 2,
                            .workers = { 1, 2 },
                            .workers_n = bench.workers_n,
-                           .key_bytes = 16,
-                           .value_bytes = 100,
+                           .key_bytes = PLAN_KEY_BYTES,
+                           .value_bytes = PLAN_VALUE_BYTES,
                            .rounds = 5,
                            .seconds = 0.5,
+                           .limits = bench.limits,
                            .directory = bench.directory };
-    (void)parse_workloads(bench.workloads, plan);
+    (void)parse_workloads(bench.workloads, plan->chosen);
+    (void)parse_workloads(bench.timed ? bench.timed : "", plan->timed);
     for (unsigned i = 0; i < bench.peers_n; i++)
         if (peers[i].driver)
             plan->drivers[plan->drivers_n++] = peers[i].driver;
@@ -178,7 +182,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
     case 'p':
         return parse_peers(text, plan);
     case 'W':
-        return parse_workloads(text, plan);
+        return parse_workloads(text, plan->chosen);
+    case 't':
+        return parse_workloads(strcmp(text, "none") == 0 ? "" : text, plan->timed);
     case 'C':
         plan->by_cpu = strcmp(text, "cpu") == 0;
         return plan->by_cpu || strcmp(text, "wall") == 0 ? 0 : complain("--clock", text);
@@ -214,6 +220,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "limit", required_argument, NULL, 'L' },
         { "peers", required_argument, NULL, 'p' },
         { "workloads", required_argument, NULL, 'W' },
+        { "latency", required_argument, NULL, 't' },
         { "clock", required_argument, NULL, 'C' },
         { "directory", required_argument, NULL, 'd' },
         { "csv", required_argument, NULL, 'c' },
@@ -235,7 +242,8 @@ static void list_all(const struct plan *plan)
     for (unsigned i = 0; i < bench.peers_n; i++)
         printf("peer %-20s %s\n", peers[i].name, peers[i].driver ? peers[i].driver->settings : "not in this build");
     for (unsigned i = 0; i < WORKLOADS_N; i++)
-        printf("workload %-16s %s\n", workloads[i].name, plan->chosen[i] ? "" : "on request");
+        printf("workload %-16s %s%s\n", workloads[i].name, plan->chosen[i] ? "" : "on request",
+               plan->timed[i] ? "timed" : "");
 }
 
 static void tell_missing(void)
@@ -261,7 +269,7 @@ static int one_session(struct run *run, unsigned round, struct cell cell, const 
 {
     const struct plan *plan = &run->arguments->plan;
     const struct session session = { plan->drivers[cell.driver], set, (unsigned)plan->workers[cell.workers],
-                                     plan->seconds, plan->chosen, plan->directory };
+                                     plan->seconds, plan->chosen, plan->timed, plan->directory };
     struct session_result result;
     int answer = session_run(&session, &result);
     if (answer < 0)
@@ -284,6 +292,19 @@ static void show_progress(const struct plan *plan, unsigned round, struct cell c
                 plan->keys[cell.keys], plan->workers[cell.workers], plan->drivers[cell.driver]->name);
 }
 
+/* Over as much memory as keys and values take. */
+static void one_limit(struct run *run, unsigned round, struct cell cell)
+{
+    const struct plan *plan = &run->arguments->plan;
+    double limits[LIMITS_N];
+    uint64_t bytes = plan->keys[cell.keys] * (plan->key_bytes + plan->value_bytes);
+    if (limits_measure(bytes, (unsigned)plan->workers[cell.workers], plan->seconds / 2, limits) != 0)
+        return;
+    results_add_limits(&run->results, round, cell, limits);
+    if (run->csv)
+        report_csv_limits(run->csv, plan, round, cell, limits);
+}
+
 /* All peers of a cell one after the other, so that what changes in the machine meanwhile meets all of them;
  * each round begins with another one. */
 static int one_round(struct run *run, unsigned round, const struct keyset *sets)
@@ -291,13 +312,16 @@ static int one_round(struct run *run, unsigned round, const struct keyset *sets)
     const struct plan *plan = &run->arguments->plan;
     struct cell cell = { 0 };
     for (cell.keys = 0; cell.keys < plan->keys_n; cell.keys++)
-        for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
+        for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++) {
+            if (plan->limits)
+                one_limit(run, round, cell);
             for (unsigned turn = 0; turn < plan->drivers_n; turn++) {
                 cell.driver = (turn + round) % plan->drivers_n;
                 show_progress(plan, round, cell);
                 if (one_session(run, round, cell, &sets[cell.keys]) != 0)
                     return -1;
             }
+        }
     return 0;
 }
 
@@ -358,7 +382,7 @@ static int compare(const struct arguments *arguments)
     if (result == 0) {
         report_tables(stdout, &run.results);
         putchar('\n');
-        report_ratios(stdout, &run.results);
+        verdict_lines(stdout, &run.results);
     }
     results_free(&run.results);
     if (run.csv && fclose(run.csv) != 0)

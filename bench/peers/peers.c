@@ -11,6 +11,11 @@
 #else
 #define SHOAL_DRIVER NULL
 #endif
+#ifdef PEER_FLOOR
+#define FLOOR_DRIVER &driver_floor
+#else
+#define FLOOR_DRIVER NULL
+#endif
 #ifdef PEER_BOOST
 #define BOOST_DRIVER &driver_boost_interprocess
 #else
@@ -31,18 +36,21 @@
 
 const struct peer peers[] = {
     { SHOAL_DRIVER, "shoal", NULL },
+    { FLOOR_DRIVER, "floor", "libxxhash-dev" },
     { BOOST_DRIVER, "boost_interprocess", "libboost-dev g++ libxxhash-dev" },
     { LMDB_DRIVER, "lmdb", "liblmdb-dev" },
     { CDS_LFHT_DRIVER, "cds_lfht", "liburcu-dev libxxhash-dev" },
     { CDS_LFHT_QSBR_DRIVER, "cds_lfht_qsbr", "liburcu-dev libxxhash-dev" },
 };
 
-#define BY_DEFAULT "insert,get_hit,get_miss,batch32,put,mix95,mix50"
+#define BY_DEFAULT "insert,get_hit,get_zipf,get_miss,batch32,put,ycsb_a,ycsb_b,ycsb_c,ycsb_f,churn"
 const struct bench bench = {
     .program = "shoal-bench",
     .peers_n = sizeof peers / sizeof peers[0],
     .directory = "/dev/shm",
     .workloads = BY_DEFAULT,
-    .all = BY_DEFAULT ",get_zipf,churn",
+    .all = BY_DEFAULT,
     .workers_n = 2,
+    .timed = "get_hit,put",
+    .limits = 1,
 };

@@ -12,6 +12,7 @@ extern "C" {
 #endif
 
 extern const struct driver driver_shoal;
+extern const struct driver driver_floor;
 extern const struct driver driver_boost_interprocess;
 extern const struct driver driver_lmdb;
 extern const struct driver driver_cds_lfht;
@@ -33,6 +34,8 @@ struct bench {
     const char *workloads; /* by default */
     const char *all;       /* what --workloads all means */
     unsigned workers_n;    /* 1: one; 2: one and two */
+    const char *timed;     /* by default with a clock around each call; NULL: none */
+    int limits;            /* measure the machine's, too */
 };
 extern const struct bench bench;
 
