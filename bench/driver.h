@@ -65,7 +65,7 @@ enum driver_group {
 /* How the bytes that a table takes are found, after the inserts. */
 enum driver_memory {
     DRIVER_MEMORY_FILE, /* blocks the file system gave to setup->path, or to the files in it */
-    DRIVER_MEMORY_RSS   /* growth of the host's anonymous resident memory since before its open */
+    DRIVER_MEMORY_RSS   /* growth of the host's resident memory, files apart, since before its open */
 };
 
 /* The most keys that one get_many is given. */

@@ -20,9 +20,10 @@
 
 #define LINE 64u
 #define AHEAD 32u
+#define PAGE 4096u
 #define CHUNK 4096u /* lines between two looks at the clock */
 
-const char *const limit_names[LIMITS_N] = { "chase", "lines" };
+const char *const limit_names[LIMITS_N] = { "chase", "lines", "pages" };
 
 struct line {
     uint64_t next; /* index of the one to go to */
@@ -33,10 +34,10 @@ struct line {
 static uint64_t step(uint64_t at) { return at * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407); }
 
 struct runner {
-    const struct line *lines;
+    struct line *lines;
     uint64_t mask;
     enum limit limit;
-    double seconds, lines_per_s;
+    double seconds, per_s;
     unsigned index;
     _Atomic unsigned *ready;
     unsigned workers_n;
@@ -67,24 +68,40 @@ static uint64_t read_some(struct runner *runner, uint64_t at)
     return at;
 }
 
-static void *run(void *arg)
+/* Each its own part, once. */
+static uint64_t touch_all(const struct runner *runner)
 {
-    struct runner *runner = arg;
+    const uint64_t pages_n = (runner->mask + 1) * LINE / PAGE, part_n = pages_n / runner->workers_n;
+    volatile char *page = (volatile char *)runner->lines + part_n * runner->index * PAGE;
+    for (uint64_t i = 0; i < part_n; i++)
+        page[i * PAGE] = 1;
+    return part_n;
+}
+
+static uint64_t read_for(struct runner *runner, int64_t deadline)
+{
     uint64_t at = (runner->mask + 1) / runner->workers_n * runner->index, n = 0;
-    atomic_fetch_add(runner->ready, 1);
-    while (atomic_load(runner->ready) < runner->workers_n)
-        ;
-    int64_t start = workload_clock_ns(), now, deadline = start + (int64_t)(runner->seconds * 1e9);
     do {
         at = runner->limit == LIMIT_CHASE ? chase_some(runner, at) : read_some(runner, at);
         n += CHUNK;
-        now = workload_clock_ns();
-    } while (now < deadline);
-    runner->lines_per_s = (double)n / ((double)(now - start) * 1e-9);
+    } while (workload_clock_ns() < deadline);
+    return n;
+}
+
+static void *run(void *arg)
+{
+    struct runner *runner = arg;
+    atomic_fetch_add(runner->ready, 1);
+    while (atomic_load(runner->ready) < runner->workers_n)
+        ;
+    int64_t start = workload_clock_ns();
+    uint64_t n = runner->limit == LIMIT_PAGES ? touch_all(runner)
+                                              : read_for(runner, start + (int64_t)(runner->seconds * 1e9));
+    runner->per_s = (double)n / ((double)(workload_clock_ns() - start) * 1e-9);
     return NULL;
 }
 
-static double measure(const struct line *lines, uint64_t mask, enum limit limit, unsigned workers_n, double seconds)
+static double measure(struct line *lines, uint64_t mask, enum limit limit, unsigned workers_n, double seconds)
 {
     static struct runner runners[SESSION_WORKERS_MAX];
     pthread_t threads[SESSION_WORKERS_MAX];
@@ -98,13 +115,13 @@ static double measure(const struct line *lines, uint64_t mask, enum limit limit,
     }
     for (unsigned i = 0; i < workers_n; i++) {
         pthread_join(threads[i], NULL);
-        all += runners[i].lines_per_s;
+        all += runners[i].per_s;
     }
     return all;
 }
 
 /* In a process of its own, whose memory goes with it. */
-static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, double *lines_per_s)
+static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, double *per_s)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
@@ -116,12 +133,18 @@ static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, doub
         _exit(1);
     for (uint64_t i = 0; i < n; i++)
         lines[i].next = step(i) & (n - 1);
-    for (int limit = 0; limit < LIMITS_N; limit++)
-        lines_per_s[limit] = measure(lines, n - 1, (enum limit)limit, workers_n, seconds);
+    per_s[LIMIT_CHASE] = measure(lines, n - 1, LIMIT_CHASE, workers_n, seconds);
+    per_s[LIMIT_LINES] = measure(lines, n - 1, LIMIT_LINES, workers_n, seconds);
+    munmap(lines, n * LINE);
+    /* Shared anonymous memory is of the same kind as what lies in /dev/shm. */
+    lines = mmap(NULL, n * LINE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (lines == MAP_FAILED)
+        _exit(1);
+    per_s[LIMIT_PAGES] = measure(lines, n - 1, LIMIT_PAGES, workers_n, seconds);
     _exit(0);
 }
 
-int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, double ret_lines_per_s[LIMITS_N])
+int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, double ret_per_s[LIMITS_N])
 {
     const size_t room = LIMITS_N * sizeof(double);
     double *shared = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -133,7 +156,7 @@ int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, double re
     int status = -1;
     int result = child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
     for (int limit = 0; limit < LIMITS_N; limit++)
-        ret_lines_per_s[limit] = shared[limit];
+        ret_per_s[limit] = shared[limit];
     munmap(shared, room);
     return result;
 }

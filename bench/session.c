@@ -271,7 +271,7 @@ static int host_weigh(const struct host *host)
         if (bytes < 0)
             return host_error(host, "the table has no file at its path");
     } else {
-        bytes = weigh_anonymous() - host->rss_before;
+        bytes = weigh_resident() - host->rss_before;
     }
     double payload = (double)set->keys_n * (double)(set->key_bytes + set->value_bytes);
     host->share->result.bytes_per_entry = (bytes - payload) / (double)set->keys_n;
@@ -370,7 +370,7 @@ static int host_end(struct host *host)
 static int host_main(const struct session *session, const struct driver_setup *setup, struct share *share)
 {
     static struct host host; /* one a process */
-    host = (struct host){ .session = session, .setup = setup, .share = share, .rss_before = weigh_anonymous() };
+    host = (struct host){ .session = session, .setup = setup, .share = share, .rss_before = weigh_resident() };
     void *table = NULL;
     if (session->driver->open(setup, NULL, &table) != 0)
         return host_error(&host, driver_fail_text());

@@ -136,7 +136,7 @@ static void machine_lines(FILE *out, const struct results *results)
             for (int limit = 0; limit < LIMITS_N; limit++) {
                 struct spread spread = results_limit(results, cell, (enum limit)limit);
                 if (spread.n > 0)
-                    fprintf(out, "machine %" PRIu64 " %" PRIu64 " %s %.2f %.1f\n", plan->keys[cell.keys],
+                    fprintf(out, "machine %" PRIu64 " %" PRIu64 " %s %.3f %.1f\n", plan->keys[cell.keys],
                             plan->workers[cell.workers], limit_names[limit], spread.median / 1e6,
                             1e9 * (double)plan->workers[cell.workers] / spread.median);
             }

@@ -30,10 +30,10 @@ static double kib_lines(const char *path, const char *const *names, unsigned nam
     return bytes;
 }
 
-double weigh_anonymous(void)
+double weigh_resident(void)
 {
-    static const char *const names[] = { "RssAnon:" };
-    return kib_lines("/proc/self/status", names, 1);
+    static const char *const names[] = { "RssAnon:", "RssShmem:" };
+    return kib_lines("/proc/self/status", names, sizeof names / sizeof names[0]);
 }
 
 double weigh_huge(void)

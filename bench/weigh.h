@@ -5,8 +5,8 @@
 #ifndef SHOAL_BENCH_WEIGH_H
 #define SHOAL_BENCH_WEIGH_H
 
-/* Anonymous resident memory of this process, bytes. */
-double weigh_anonymous(void);
+/* Resident memory of this process that is no file's, bytes. */
+double weigh_resident(void);
 /* What the file system gave to a file, or to the files of a directory, bytes.  -1: there is none. */
 double weigh_file(const char *path);
 /* How much of this process's memory, shared and not, lies in huge pages, bytes. */

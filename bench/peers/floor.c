@@ -6,7 +6,7 @@
  * and value in one block of its size class, behind a header of 16 bytes; all of it in one mapped file that each worker
  * opens by its path.  No atomic access, no fence, no check of what is read, no second look, no attachment, no generation:
  * a put writes over the value where it lies, so a reader at the same time may see half of it, and a process that dies in
- * a call leaves the table broken.
+ * a call leaves the table broken.  Its memory is there, and mapped, before the first call.
  *
  * One writer for each word: the table consists of a shard for each worker, chosen by the hash; a worker writes to its
  * own alone (driver.h: owner) and reads all.
@@ -40,7 +40,6 @@
 #define WINDOW_GROUPS 256u
 #define SMALL_MAX 512u /* classes by 8 bytes up to here, then 16 to a doubling */
 #define CLASSES_N 512u
-#define HEAP_PIECE (2u << 20) /* made present together, in one system call */
 #define LINES_AHEAD 8u        /* of a record are asked for before its lengths are known; longer copies stream */
 
 #define OFFSET_BITS 48
@@ -62,7 +61,6 @@ _Static_assert(sizeof(struct block) == 16, "as large as Shoal's");
 /* The beginning of a shard; its writer's alone. */
 struct shard {
     uint64_t heap_next;  /* bytes from here: what was never given out */
-    uint64_t heap_there; /* up to where the heap's pages are present */
     uint64_t free[CLASSES_N]; /* the first free block of a class; the next one is in its `unused` */
 };
 
@@ -115,7 +113,7 @@ static struct geometry geometry_of(const struct driver_setup *setup)
     geo.groups_n = (keys * 4 / 3 + GROUP_SLOTS - 1) / GROUP_SLOTS + 1;
     geo.groups_at = round_up(sizeof(struct shard), PAGE);
     geo.heap_at = round_up(geo.groups_at + (geo.groups_n + WINDOW_GROUPS) * sizeof(struct group), PAGE);
-    geo.shard_bytes = round_up(geo.heap_at + (keys + 64) * bytes + HEAP_PIECE, PAGE);
+    geo.shard_bytes = round_up(geo.heap_at + (keys + 64) * bytes, PAGE);
     uint64_t lines = bytes / LINE + 1;
     geo.lines_ahead = (unsigned)(lines < LINES_AHEAD ? lines : LINES_AHEAD);
     return geo;
@@ -157,10 +155,7 @@ static int map_it(struct handle *own, const char *path, int flags)
     if (map == MAP_FAILED)
         return driver_fail("mmap: %s", strerror(errno));
     own->map = map;
-    int result = 0; /* shards and groups, but not the heaps */
-    for (uint64_t i = 0; i < geo->shards_n && result == 0; i++)
-        result = make_present(shard_at(own, i), geo->heap_at);
-    return result;
+    return make_present(map, bytes);
 }
 
 static void close_it(void *handle)
@@ -184,7 +179,7 @@ static int open_it(const struct driver_setup *setup, void *host, void **ret_hand
         return DRIVER_FAILED;
     }
     for (uint64_t i = 0; !host && i < own->geo.shards_n; i++)
-        shard_at(own, i)->heap_next = shard_at(own, i)->heap_there = own->geo.heap_at;
+        shard_at(own, i)->heap_next = own->geo.heap_at;
     *ret_handle = own;
     return 0;
 }
@@ -351,12 +346,6 @@ static struct block *block_new(const struct handle *own, struct shard *shard, ui
         (void)driver_fail("the heap is full");
         return NULL;
     }
-    while (at + bytes > shard->heap_there) {
-        uint64_t left = own->geo.shard_bytes - shard->heap_there, piece = left < HEAP_PIECE ? left : HEAP_PIECE;
-        if (make_present((char *)shard + shard->heap_there, piece) != 0)
-            return NULL;
-        shard->heap_there += piece;
-    }
     shard->heap_next = at + bytes;
     return block_at(shard, at);
 }
@@ -393,29 +382,30 @@ static inline uint64_t *place(const struct handle *own, struct shard *shard, uin
     return NULL;
 }
 
-static inline int add(const struct handle *own, struct shard *shard, uint64_t hash, const struct driver_key *key,
-                      const void *value, size_t value_bytes)
+static inline int publish(const struct handle *own, struct shard *shard, uint64_t hash, const struct block *block)
 {
-    struct block *block = block_new(own, shard, block_need(key->bytes, value_bytes));
-    if (!block)
-        return DRIVER_FAILED;
-    block_fill(block, key->key, key->bytes, value, value_bytes);
     uint64_t *slot = place(own, shard, hash);
     if (!slot)
         return driver_fail("no free slot in the window");
-    *slot = (uint64_t)mark_of(hash) << OFFSET_BITS | (uint64_t)((char *)block - (char *)shard);
+    *slot = (uint64_t)mark_of(hash) << OFFSET_BITS | (uint64_t)((const char *)block - (const char *)shard);
     return DRIVER_OK;
 }
 
+/* The record is written while the group is on its way. */
 static int insert(void *handle, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
 {
     const struct handle *own = handle;
     uint64_t hash = hash_of(key, key_bytes);
     struct shard *shard = shard_for(own, hash);
-    __builtin_prefetch(groups_at(own, shard) + home_of(own, hash));
-    if (find(own, shard, hash, key, key_bytes))
-        return DRIVER_EXISTS;
-    return add(own, shard, hash, &(struct driver_key){ key, key_bytes }, value, value_bytes);
+    __builtin_prefetch(groups_at(own, shard) + home_of(own, hash), 1);
+    struct block *block = block_new(own, shard, block_need(key_bytes, value_bytes));
+    if (!block)
+        return DRIVER_FAILED;
+    block_fill(block, key, key_bytes, value, value_bytes);
+    if (!find(own, shard, hash, key, key_bytes))
+        return publish(own, shard, hash, block);
+    block_free(shard, block);
+    return DRIVER_EXISTS;
 }
 
 /* In place where the value's size stays, else into another block. */
@@ -429,11 +419,15 @@ static int put(void *handle, const void *key, size_t key_bytes, const void *valu
         memcpy(value_of(block_at(shard, *slot)), value, value_bytes);
         return DRIVER_OK;
     }
-    if (slot) {
-        block_free(shard, block_at(shard, *slot));
-        *slot = 0;
-    }
-    return add(own, shard, hash, &(struct driver_key){ key, key_bytes }, value, value_bytes);
+    struct block *block = block_new(own, shard, block_need(key_bytes, value_bytes));
+    if (!block)
+        return DRIVER_FAILED;
+    block_fill(block, key, key_bytes, value, value_bytes);
+    if (!slot)
+        return publish(own, shard, hash, block);
+    block_free(shard, block_at(shard, *slot));
+    *slot = (*slot & ~OFFSET_MASK) | (uint64_t)((const char *)block - (const char *)shard);
+    return DRIVER_OK;
 }
 
 static int del(void *handle, const void *key, size_t key_bytes)
@@ -452,7 +446,7 @@ static int del(void *handle, const void *key, size_t key_bytes)
 const struct driver driver_floor = {
     .name = "floor",
     .settings = "the same layout without any protection: one writer a shard, a shard a worker, values overwritten in "
-                "place, XXH3, heap made present 2 MiB at a time",
+                "place, XXH3, memory present and mapped before the first insert",
     .workers = DRIVER_PROCESSES,
     .group = DRIVER_FLOOR,
     .memory = DRIVER_MEMORY_FILE,

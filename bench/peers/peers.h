@@ -14,9 +14,21 @@ extern "C" {
 extern const struct driver driver_shoal;
 extern const struct driver driver_floor;
 extern const struct driver driver_boost_interprocess;
+extern const struct driver driver_boost_mutex;
 extern const struct driver driver_lmdb;
 extern const struct driver driver_cds_lfht;
 extern const struct driver driver_cds_lfht_qsbr;
+extern const struct driver driver_tbb;
+extern const struct driver driver_libcuckoo;
+extern const struct driver driver_ck_ht;
+extern const struct driver driver_dpdk;
+extern const struct driver driver_tkrzw_hash;
+extern const struct driver driver_tkrzw_tiny;
+extern const struct driver driver_tkrzw_cache;
+extern const struct driver driver_kyoto_stash;
+extern const struct driver driver_kyoto_proto;
+extern const struct driver driver_kyoto_cache;
+extern const struct driver driver_gdbm_memory;
 
 struct peer {
     const struct driver *driver; /* NULL: left out of this build */
