@@ -42,7 +42,7 @@
 
 /* What a driver in C++, which lists all fields in their order, need not write. */
 #ifdef __cplusplus
-#define DRIVER_NONE = nullptr
+#define DRIVER_NONE = {}
 extern "C" {
 #else
 #define DRIVER_NONE
@@ -65,6 +65,7 @@ enum driver_group {
 /* How the bytes that a table takes are found, after the inserts. */
 enum driver_memory {
     DRIVER_MEMORY_FILE, /* blocks the file system gave to setup->path, or to the files in it */
+    DRIVER_MEMORY_OWN,  /* what its weigh() says */
     DRIVER_MEMORY_RSS   /* growth of the host's resident memory, files apart, since before its open */
 };
 
@@ -127,6 +128,9 @@ struct driver {
 
     /* Unsafe ones: which worker alone may write this key, below setup->workers. */
     unsigned (*owner)(const struct driver_setup *setup, const void *key, size_t key_bytes) DRIVER_NONE;
+
+    double (*weigh)(void *host) DRIVER_NONE; /* bytes; of a table whose memory is elsewhere */
+    int slow DRIVER_NONE;                    /* a call takes microseconds: left out of the tables that --slow-keys says */
 };
 
 #if defined(__GNUC__)

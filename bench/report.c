@@ -184,7 +184,8 @@ static void table_row(FILE *out, const struct results *results, struct cell cell
     double unit = unit_of(cell.metric);
     fprintf(out, "%-16s%-20s%-10s", first ? report_metric(cell.metric) : "", driver->name, worker_kind(driver));
     if (spread.n == 0) {
-        int offered = cell.metric == METRIC_BYTES || workloads[cell.metric].kind != WORKLOAD_SYNC || driver->sync;
+        int offered = (cell.metric == METRIC_BYTES || workloads[cell.metric].kind != WORKLOAD_SYNC || driver->sync) &&
+                      !plan_leaves_out(plan, cell);
         fprintf(out, "%10s\n", offered ? "failed" : "-");
         return;
     }

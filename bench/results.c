@@ -7,6 +7,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+int plan_leaves_out(const struct plan *plan, struct cell cell)
+{
+    return plan->drivers[cell.driver]->slow && plan->slow_keys > 0 && plan->keys[cell.keys] > plan->slow_keys;
+}
+
 static size_t place(const struct results *results, unsigned round, struct cell cell)
 {
     const struct plan *plan = results->plan;

@@ -28,6 +28,7 @@ struct plan {
     unsigned rounds;
     double seconds; /* per timed workload */
     int by_cpu;     /* tables and ratios are by the workers' processor time */
+    uint64_t slow_keys; /* slow peers are left out of larger tables; 0 = never */
     double limit;   /* no new round that would end later than this many seconds; 0 = none */
     uint8_t chosen[WORKLOADS_N], timed[WORKLOADS_N];
     int limits; /* measure the machine's, too */
@@ -49,6 +50,9 @@ struct results {
     double *limit;   /* of the machine: lines per second; NaN likewise */
     unsigned rounds; /* complete or begun */
 };
+
+/* Is this driver too slow for a table of this size? */
+int plan_leaves_out(const struct plan *plan, struct cell cell);
 
 /* 0, or -1 without memory. */
 int results_make(const struct plan *plan, struct results *ret_results);

@@ -146,6 +146,7 @@ struct host {
     const struct session *session;
     const struct driver_setup *setup;
     struct share *share;
+    void *table;
     struct member members[SESSION_WORKERS_MAX];
     pthread_t threads[SESSION_WORKERS_MAX];
     pid_t pids[SESSION_WORKERS_MAX]; /* of workers that are processes */
@@ -159,12 +160,12 @@ static int host_error(const struct host *host, const char *text)
     return -1;
 }
 
-static int host_start(struct host *host, void *table)
+static int host_start(struct host *host)
 {
     pid_t self = getpid();
     for (unsigned i = 0; i < host->session->workers_n; i++) {
         struct member *member = &host->members[i];
-        *member = (struct member){ host->session, host->setup, host->share, table, i };
+        *member = (struct member){ host->session, host->setup, host->share, host->table, i };
         if (host->session->driver->workers == DRIVER_THREADS) {
             if (pthread_create(&host->threads[i], NULL, worker_thread, member) != 0)
                 return host_error(host, "cannot create a thread");
@@ -266,7 +267,9 @@ static int host_weigh(const struct host *host)
 {
     const struct keyset *set = host->session->set;
     double bytes;
-    if (host->session->driver->memory == DRIVER_MEMORY_FILE) {
+    if (host->session->driver->memory == DRIVER_MEMORY_OWN) {
+        bytes = host->session->driver->weigh(host->table);
+    } else if (host->session->driver->memory == DRIVER_MEMORY_FILE) {
         bytes = weigh_file(host->setup->path);
         if (bytes < 0)
             return host_error(host, "the table has no file at its path");
@@ -371,13 +374,12 @@ static int host_main(const struct session *session, const struct driver_setup *s
 {
     static struct host host; /* one a process */
     host = (struct host){ .session = session, .setup = setup, .share = share, .rss_before = weigh_resident() };
-    void *table = NULL;
-    if (session->driver->open(setup, NULL, &table) != 0)
+    if (session->driver->open(setup, NULL, &host.table) != 0)
         return host_error(&host, driver_fail_text());
-    int jobs = host_start(&host, table) == 0 ? host_jobs(&host) : -1;
+    int jobs = host_start(&host) == 0 ? host_jobs(&host) : -1;
     if (jobs < 0 || (jobs == 0 && host_end(&host) != 0))
         return -1;
-    session->driver->close(table);
+    session->driver->close(host.table);
     return 0;
 }
 

@@ -250,6 +250,15 @@ static int batch(struct worker *worker, const struct workload *workload)
     return 0;
 }
 
+/* The same of a driver without batches. */
+static int get_some(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < DRIVER_BATCH; i++)
+        if (get_present(worker, next_key(worker, workload->order)) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}
+
 static int chunk_batch(struct worker *worker, const struct workload *workload)
 {
     for (unsigned i = 0; i < CHUNK / DRIVER_BATCH; i++)
@@ -447,9 +456,11 @@ int workload_reopen(struct worker *worker, const struct driver_setup *setup, str
 
 int workload_warm(struct worker *worker)
 {
+    const struct workload warm = { .order = KEYSET_PRESENT };
     const struct keyset_stream *all = &worker->set->order[KEYSET_PRESENT];
-    for (uint64_t i = 0; i < all->n; i++)
-        if (get_present(worker, all->keys + i * worker->set->key_bytes) != 0)
+    worker->cursor = &worker->all;
+    for (uint64_t i = 0; i < all->n; i += DRIVER_BATCH) /* the stream begins again where it ends */
+        if ((worker->driver->get_many ? batch(worker, &warm) : get_some(worker, &warm)) != 0)
             return DRIVER_FAILED;
     return 0;
 }

@@ -112,4 +112,5 @@ const struct driver driver_gdbm_memory = {
     .get = get,
     .put = put,
     .del = del,
+    .slow = 1,
 };

@@ -66,6 +66,16 @@
 #else
 #define WITH_GDBM(driver) NULL
 #endif
+#ifdef PEER_REDIS
+#define WITH_REDIS(driver) &driver
+#else
+#define WITH_REDIS(driver) NULL
+#endif
+#ifdef PEER_MEMCACHED
+#define WITH_MEMCACHED(driver) &driver
+#else
+#define WITH_MEMCACHED(driver) NULL
+#endif
 
 const struct peer peers[] = {
     { WITH_SHOAL(driver_shoal), "shoal", NULL },
@@ -86,6 +96,8 @@ const struct peer peers[] = {
     { WITH_KYOTO(driver_kyoto_proto), "kyoto_proto", "libkyotocabinet-dev g++" },
     { WITH_KYOTO(driver_kyoto_cache), "kyoto_cache", "libkyotocabinet-dev g++" },
     { WITH_GDBM(driver_gdbm_memory), "gdbm", "libgdbm-dev" },
+    { WITH_REDIS(driver_redis), "redis", "redis-server" },
+    { WITH_MEMCACHED(driver_memcached), "memcached", "memcached" },
 };
 
 #define BY_DEFAULT "insert,get_hit,get_zipf,get_miss,batch32,put,ycsb_a,ycsb_b,ycsb_c,ycsb_f,churn"

@@ -29,6 +29,8 @@ extern const struct driver driver_kyoto_stash;
 extern const struct driver driver_kyoto_proto;
 extern const struct driver driver_kyoto_cache;
 extern const struct driver driver_gdbm_memory;
+extern const struct driver driver_redis;
+extern const struct driver driver_memcached;
 
 struct peer {
     const struct driver *driver; /* NULL: left out of this build */
