@@ -41,6 +41,8 @@ static const char usage_text[] = "usage: %s [options]\n"
                                  "  --seconds S        of each timed workload (0.5)\n"
                                  "  --limit S          begin no round that would end later than this (none)\n"
                                  "  --slow-keys N      leave peers that take microseconds a call out of larger tables (never)\n"
+                                 "  --contenders       from the second round on, only peers that reached half of the best of\n"
+                                 "                     their group in some workload\n"
                                  "  --peers NAME,...   (all that were built)\n"
                                  "  --workloads NAME,...   or `all` (those that --list does not call on request)\n"
                                  "  --latency NAME,... once more with a clock around each call (those that --list calls timed)\n"
@@ -176,6 +178,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
             return -1;
         plan->rounds = (unsigned)n;
         return 0;
+    case 'b':
+        plan->contenders = 1;
+        return 0;
     case 'S':
         return parse_number("--slow-keys", text, KEYS_MIN, KEYS_MAX, &plan->slow_keys);
     case 's':
@@ -221,6 +226,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "rounds", required_argument, NULL, 'r' },
         { "seconds", required_argument, NULL, 's' },
         { "limit", required_argument, NULL, 'L' },
+        { "contenders", no_argument, NULL, 'b' },
         { "slow-keys", required_argument, NULL, 'S' },
         { "peers", required_argument, NULL, 'p' },
         { "workloads", required_argument, NULL, 'W' },
@@ -321,7 +327,8 @@ static int one_round(struct run *run, unsigned round, const struct keyset *sets)
                 one_limit(run, round, cell);
             for (unsigned turn = 0; turn < plan->drivers_n; turn++) {
                 cell.driver = (turn + round) % plan->drivers_n;
-                if (plan_leaves_out(plan, cell))
+                if (plan_leaves_out(plan, cell) ||
+                    (plan->contenders && round > 0 && results_is_far_behind(&run->results, cell)))
                     continue;
                 show_progress(plan, round, cell);
                 if (one_session(run, round, cell, &sets[cell.keys]) != 0)

@@ -199,7 +199,7 @@ static void table_row(FILE *out, const struct results *results, struct cell cell
             fprintf(out, "%10.2f%s", ratio, tie ? " tie" : "");
     }
     if (spread.n < results->rounds)
-        fprintf(out, "  (%u of %u rounds, the others failed)", spread.n, results->rounds);
+        fprintf(out, "  (%u of %u rounds%s)", spread.n, results->rounds, plan->contenders ? "" : ", the others failed");
     fputc('\n', out);
 }
 

@@ -155,3 +155,20 @@ int results_best(const struct results *results, struct cell cell, enum driver_gr
     }
     return best;
 }
+
+int results_is_far_behind(const struct results *results, struct cell cell)
+{
+    const struct plan *plan = results->plan;
+    const unsigned driver = cell.driver;
+    for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++) {
+        int best = results_best(results, cell, plan->drivers[driver]->group);
+        if (best < 0)
+            continue;
+        struct spread own = results_spread(results, cell);
+        cell.driver = (unsigned)best;
+        if (own.n > 0 && own.median * 2 >= results_spread(results, cell).median)
+            return 0;
+        cell.driver = driver;
+    }
+    return 1;
+}

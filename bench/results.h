@@ -29,6 +29,7 @@ struct plan {
     double seconds; /* per timed workload */
     int by_cpu;     /* tables and ratios are by the workers' processor time */
     uint64_t slow_keys; /* slow peers are left out of larger tables; 0 = never */
+    int contenders; /* after the first round without the peers that were far behind: results_is_far_behind() */
     double limit;   /* no new round that would end later than this many seconds; 0 = none */
     uint8_t chosen[WORKLOADS_N], timed[WORKLOADS_N];
     int limits; /* measure the machine's, too */
@@ -74,6 +75,9 @@ struct spread results_limit(const struct results *results, struct cell cell, enu
  * measured do not all agree who is faster (with five rounds, equal peers agree by chance once in 16 times).
  * NaN where either has no figure. */
 double results_ratio(const struct results *results, struct cell cell, unsigned against, int *ret_tie);
+
+/* Was the cell's driver slower than half of the best of its group in every workload? */
+int results_is_far_behind(const struct results *results, struct cell cell);
 
 /* The fastest driver of a group by median, or -1. */
 int results_best(const struct results *results, struct cell cell, enum driver_group group);
