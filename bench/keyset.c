@@ -7,7 +7,9 @@
 #endif
 #include "keyset.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -157,6 +159,20 @@ void keyset_free(struct keyset *set)
             munmap(stream->keys, stream->room);
         *stream = (struct keyset_stream){ 0 };
     }
+}
+
+int keyset_write(const struct keyset *set, const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return -1;
+    fprintf(file, "shoal-keys %" PRIu64 " %" PRIu64 " %zu %zu %u\n", set->keys_n, set->order[KEYSET_UNIFORM].n,
+            set->key_bytes, set->value_bytes, KEYSET_COINS);
+    for (int order = 0; order < KEYSET_ORDERS; order++)
+        fwrite(set->order[order].keys, set->key_bytes, set->order[order].n, file);
+    fwrite(set->coins, 1, KEYSET_COINS, file);
+    int failed = ferror(file);
+    return fclose(file) != 0 || failed ? -1 : 0;
 }
 
 /* -- Values ------------------------------------------------------------------------

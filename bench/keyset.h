@@ -46,6 +46,10 @@ void keyset_free(struct keyset *set);
 typedef int keyset_belongs_fn(const void *arg, const char *key);
 int keyset_part(const struct keyset *whole, keyset_belongs_fn *belongs, const void *arg, struct keyset *ret_part);
 
+/* For programs in other languages: one line "shoal-keys KEYS DRAWS KEY_BYTES VALUE_BYTES COINS", then the keys of the four
+ * orders, one behind the other, then the coins.  0, or -1 with errno. */
+int keyset_write(const struct keyset *set, const char *path);
+
 /* The value that belongs to a key and a version: every word of it depends on both, so that a value mixed
  * from two versions, or of another key, does not pass. */
 void keyset_value(const char *key, uint32_t version, char *buf, size_t bytes);

@@ -26,7 +26,7 @@
 
 struct arguments {
     struct plan plan;
-    const char *csv;
+    const char *csv, *keys_file;
     const char *facts[FACTS_MAX];
     unsigned facts_n;
     int list;
@@ -50,6 +50,7 @@ static const char usage_text[] = "usage: %s [options]\n"
                                  "  --directory DIR    where tables that are files lie (%s)\n"
                                  "  --csv FILE         every round's figures\n"
                                  "  --fact TEXT        a `name: value` for the head of the CSV\n"
+                                 "  --write-keys FILE  nothing but the first table's keys, for programs in other languages\n"
                                  "  --list             the peers and workloads there are\n";
 
 static int complain(const char *what, const char *text)
@@ -202,6 +203,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
     case 'c':
         arguments->csv = text;
         return 0;
+    case 'O':
+        arguments->keys_file = text;
+        return 0;
     case 'l':
         arguments->list = 1;
         return 0;
@@ -235,6 +239,7 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "directory", required_argument, NULL, 'd' },
         { "csv", required_argument, NULL, 'c' },
         { "fact", required_argument, NULL, 'f' },
+        { "write-keys", required_argument, NULL, 'O' },
         { "list", no_argument, NULL, 'l' },
         { NULL, 0, NULL, 0 },
     };
@@ -377,6 +382,19 @@ static int run_all(struct run *run)
     return result;
 }
 
+static int write_keys(const struct arguments *arguments)
+{
+    const struct plan *plan = &arguments->plan;
+    struct keyset set;
+    if (keyset_make(plan->keys[0], plan->key_bytes, plan->value_bytes, &set) != 0)
+        return complain("no memory", "for the keys");
+    int result = keyset_write(&set, arguments->keys_file);
+    if (result != 0)
+        complain(arguments->keys_file, strerror(errno));
+    keyset_free(&set);
+    return result;
+}
+
 static int compare(const struct arguments *arguments)
 {
     struct run run = { .arguments = arguments };
@@ -413,6 +431,8 @@ int main(int argc, char **argv)
         list_all(&arguments.plan);
         return 0;
     }
+    if (arguments.keys_file)
+        return write_keys(&arguments) == 0 ? 0 : 1;
     tell_missing();
     if (arguments.plan.drivers_n == 0)
         return complain("nothing to measure", "no peer was built") != 0;
