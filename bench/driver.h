@@ -130,6 +130,7 @@ struct driver {
     unsigned (*owner)(const struct driver_setup *setup, const void *key, size_t key_bytes) DRIVER_NONE;
 
     double (*weigh)(void *host) DRIVER_NONE; /* bytes; of a table whose memory is elsewhere */
+    size_t key_most DRIVER_NONE;             /* bytes of the longest key that it takes; 0 = as long as any here */
     int slow DRIVER_NONE;                    /* a call takes microseconds: left out of the tables that --slow-keys says */
 };
 

@@ -151,6 +151,14 @@ int keyset_part(const struct keyset *whole, keyset_belongs_fn *belongs, const vo
     return 0;
 }
 
+uint64_t keyset_bytes(const struct keyset *set)
+{
+    uint64_t bytes = 0;
+    for (int order = 0; order < KEYSET_ORDERS; order++)
+        bytes += set->order[order].n * set->key_bytes;
+    return bytes;
+}
+
 void keyset_free(struct keyset *set)
 {
     for (int order = 0; order < KEYSET_ORDERS; order++) {

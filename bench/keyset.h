@@ -45,6 +45,8 @@ void keyset_free(struct keyset *set);
  * or -1 without memory. */
 typedef int keyset_belongs_fn(const void *arg, const char *key);
 int keyset_part(const struct keyset *whole, keyset_belongs_fn *belongs, const void *arg, struct keyset *ret_part);
+/* What its keys take. */
+uint64_t keyset_bytes(const struct keyset *set);
 
 /* For programs in other languages: one line "shoal-keys KEYS DRAWS KEY_BYTES VALUE_BYTES COINS", then the keys of the four
  * orders, one behind the other, then the coins.  0, or -1 with errno. */

@@ -29,7 +29,7 @@ bench_build() {
     again=
     [ -f "$build/build.ninja" ] && again=--reconfigure
     if ! { meson setup $again "$build" "$root" -Dbuildtype=release -Dbench=enabled -Dtests=disabled \
-        -Dexamples=disabled -Dcli=disabled &&
+        -Dexamples=disabled -Dcli=disabled ${BENCH_OPTIONS:-} &&
         meson compile -C "$build" "$@"; } >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         echo "bench: the build failed; all of it is in $log" >&2

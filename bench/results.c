@@ -9,7 +9,9 @@
 
 int plan_leaves_out(const struct plan *plan, struct cell cell)
 {
-    return plan->drivers[cell.driver]->slow && plan->slow_keys > 0 && plan->keys[cell.keys] > plan->slow_keys;
+    const struct driver *driver = plan->drivers[cell.driver];
+    return (driver->slow && plan->slow_keys > 0 && plan->keys[cell.keys] > plan->slow_keys) ||
+           (driver->key_most > 0 && plan->key_bytes > driver->key_most);
 }
 
 static size_t place(const struct results *results, unsigned round, struct cell cell)

@@ -52,7 +52,7 @@ struct results {
     unsigned rounds; /* complete or begun */
 };
 
-/* Is this driver too slow for a table of this size? */
+/* Is this driver not for such a table: too slow for so many keys, or they are too long? */
 int plan_leaves_out(const struct plan *plan, struct cell cell);
 
 /* 0, or -1 without memory. */

@@ -12,7 +12,8 @@
 #   --install  first install the packages of the peers (Debian); without it nothing is installed
 #   --save     keep the figures as bench/results/<date>-<kind of machine>.csv, and plots of them
 #
-# Environment: BENCH_BUILD = the build directory (build-bench), BENCH_HOST_CLASS = the kind of machine.
+# Environment: BENCH_BUILD = the build directory (build-bench), BENCH_HOST_CLASS = the kind of machine, BENCH_OPTIONS = for
+# meson: -Dbench_clht=DIR -Dbench_growt=DIR, peers that are in no registry.
 set -eu
 
 start=$(date +%s)
@@ -29,7 +30,7 @@ while [ $# -gt 0 ]; do
     --full) mode=full ;;
     --install) install=yes ;;
     --save) save=yes ;;
-    --help) sed -n '3,17s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) break ;;
     esac
     shift

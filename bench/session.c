@@ -39,6 +39,7 @@ struct share {
     struct {
         _Alignas(LINE) struct tally tally; /* the worker, before it raises done */
         char error[160];
+        uint64_t aside;             /* memory that is the harness's: of keys that it may write */
         struct histogram histogram; /* the same; zeroed by the host before */
     } slot[SESSION_WORKERS_MAX];
     _Alignas(LINE) struct session_result result; /* host */
@@ -96,6 +97,7 @@ static int worker_jobs(const struct member *member, void *handle)
     struct worker worker;
     if (worker_init(&worker, session->driver, handle, session->set, member->setup, member->index) != 0)
         return DRIVER_FAILED;
+    share->slot[member->index].aside = keyset_bytes(&worker.part);
     int result = 0;
     for (uint32_t phase = 1; result == 0; phase++) {
         int job = barrier(share, phase, session->workers_n);
@@ -275,6 +277,8 @@ static int host_weigh(const struct host *host)
             return host_error(host, "the table has no file at its path");
     } else {
         bytes = weigh_resident() - host->rss_before;
+        for (unsigned i = 0; i < host->session->workers_n; i++)
+            bytes -= (double)host->share->slot[i].aside;
     }
     double payload = (double)set->keys_n * (double)(set->key_bytes + set->value_bytes);
     host->share->result.bytes_per_entry = (bytes - payload) / (double)set->keys_n;

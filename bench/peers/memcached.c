@@ -46,10 +46,9 @@ static int open_it(const struct driver_setup *setup, void *host, void **ret_hand
     snprintf(memory, sizeof memory, "%lu",
              (unsigned long)(setup->keys * (setup->key_bytes + setup->value_bytes + 100) * 2 >> 20) + 128);
     char *argv[] = { "memcached", "-s", socket, "-u", "root", "-m", memory, "-M", "-t", "2", "-o", power, NULL };
-    if (setup->key_bytes > KEY_MOST ||
-        (host ? server_connect(setup, own) : server_start(setup, argv, own)) != 0) {
+    if ((host ? server_connect(setup, own) : server_start(setup, argv, own)) != 0) {
         free(own);
-        return setup->key_bytes > KEY_MOST ? driver_fail("its keys have at most 250 bytes") : DRIVER_FAILED;
+        return DRIVER_FAILED;
     }
     *ret_handle = own;
     return 0;
@@ -190,4 +189,5 @@ const struct driver driver_memcached = {
     .del = del,
     .weigh = weigh,
     .slow = 1,
+    .key_most = KEY_MOST,
 };

@@ -76,6 +76,16 @@
 #else
 #define WITH_MEMCACHED(driver) NULL
 #endif
+#ifdef PEER_CLHT
+#define WITH_CLHT(driver) &driver
+#else
+#define WITH_CLHT(driver) NULL
+#endif
+#ifdef PEER_GROWT
+#define WITH_GROWT(driver) &driver
+#else
+#define WITH_GROWT(driver) NULL
+#endif
 
 const struct peer peers[] = {
     { WITH_SHOAL(driver_shoal), "shoal", NULL },
@@ -98,6 +108,8 @@ const struct peer peers[] = {
     { WITH_GDBM(driver_gdbm_memory), "gdbm", "libgdbm-dev" },
     { WITH_REDIS(driver_redis), "redis", "redis-server" },
     { WITH_MEMCACHED(driver_memcached), "memcached", "memcached" },
+    { WITH_CLHT(driver_clht), "clht", NULL },
+    { WITH_GROWT(driver_growt), "growt", NULL },
 };
 
 #define BY_DEFAULT "insert,get_hit,get_zipf,get_miss,batch32,put,ycsb_a,ycsb_b,ycsb_c,ycsb_f,churn"

@@ -31,6 +31,8 @@ extern const struct driver driver_kyoto_cache;
 extern const struct driver driver_gdbm_memory;
 extern const struct driver driver_redis;
 extern const struct driver driver_memcached;
+extern const struct driver driver_clht;
+extern const struct driver driver_growt;
 
 struct peer {
     const struct driver *driver; /* NULL: left out of this build */
