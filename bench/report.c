@@ -249,7 +249,7 @@ static void latency_table(FILE *out, const struct results *results, struct cell 
         fprintf(out, "%10s", latency_names[point]);
     fputc('\n', out);
     for (unsigned workload = 0; workload < WORKLOADS_N; workload++)
-        for (cell.driver = 0; plan->timed[workload] && cell.driver < plan->drivers_n; cell.driver++)
+        for (cell.driver = 0; plan->timed[workload] && plan->chosen[workload] && cell.driver < plan->drivers_n; cell.driver++)
             latency_row(out, results, cell, workload, cell.driver == 0);
 }
 

@@ -46,12 +46,17 @@ status=0
 : >"$csv"
 : >"$rows"
 
-# compare OPTIONS...: the tables now, the rows for programs last, all figures in one CSV.
+# The tables of a run now, the rows for programs last.
+show() {
+    grep -v -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" || :
+    grep -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" >>"$rows" || :
+}
+
+# compare OPTIONS...: all figures in one CSV.
 compare() {
     "$build/bench/shoal-bench" --csv "$csv.part" --fact "date: $(date -u +%Y-%m-%d)" --fact "commit: $(bench_commit)" \
         --fact "mode: $mode" "$@" >"$build/last.out" || status=$?
-    grep -v -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" || :
-    grep -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" >>"$rows" || :
+    show
     if [ -s "$csv" ]; then grep -v -e '^#' -e '^peer,' "$csv.part" || :; else cat "$csv.part"; fi >>"$csv"
 }
 
@@ -72,7 +77,8 @@ normal) compare --slow-keys 100k "$@" ;;
 full)
     compare --keys 100k,1M,10M --rounds 5 --seconds 0.5 --slow-keys 1M --latency get_hit,get_zipf,put,ycsb_a,churn "$@"
     all_sizes "$@"
-    sh "$bench/others/run.sh" --keys 100k --keys 1M --csv "$csv" || status=$?
+    sh "$bench/others/run.sh" --keys 100k --keys 1M --csv "$csv" >"$build/last.out" || status=$?
+    show
     ;;
 esac
 
