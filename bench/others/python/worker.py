@@ -70,7 +70,9 @@ class UltraDictTable:
         from UltraDict import UltraDict
 
         size = keys.keys_n * (keys.key_bytes + keys.value_bytes + 64) * 2
-        self.map = UltraDict(name=name, create=create, buffer_size=size, full_dump_size=size, shared_lock=True, auto_unlink=False)
+        self.map = UltraDict(
+            name=name, create=create, buffer_size=size, full_dump_size=size, shared_lock=True, auto_unlink=False
+        )
         self.get, self.put = self.map.get, self.map.__setitem__
 
     def insert(self, key, value):
