@@ -28,6 +28,9 @@
  *   - each call stands for itself; only get_many may share a lock or transaction among its keys
  *   - the best settings that this contract allows, named in `settings`
  *
+ * A driver with `owner` (unsafe ones) has one writer for each key: workers write only keys that are theirs, and read
+ * others' only in workloads without a writer.
+ *
  * Results: 0 = done, DRIVER_MISSING and DRIVER_EXISTS = normal answers, DRIVER_FAILED = the session ends;
  * say why with `return driver_fail(...)`.  A driver prints nothing and never exits.
  */
@@ -37,8 +40,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a driver in C++, which lists all fields in their order, need not write. */
 #ifdef __cplusplus
+#define DRIVER_NONE = {}
 extern "C" {
+#else
+#define DRIVER_NONE
 #endif
 
 enum driver_result_code { DRIVER_OK = 0, DRIVER_MISSING = 1, DRIVER_EXISTS = 2, DRIVER_FAILED = -1 };
@@ -51,13 +58,15 @@ enum driver_group {
     DRIVER_SAME_CONTRACT, /* within one process; whole byte strings, safe against replacement */
     DRIVER_MULTI_PROCESS, /* the same between processes */
     DRIVER_UNSAFE,        /* gives up part of the contract: a bound, not a rival */
+    DRIVER_FLOOR,         /* Shoal's layout without any protection: what is left is the price of the protocol */
     DRIVER_ON_DISK        /* a file that outlives its processes */
 };
 
 /* How the bytes that a table takes are found, after the inserts. */
 enum driver_memory {
     DRIVER_MEMORY_FILE, /* blocks the file system gave to setup->path, or to the files in it */
-    DRIVER_MEMORY_RSS   /* growth of the host's anonymous resident memory since before its open */
+    DRIVER_MEMORY_OWN,  /* what its weigh() says */
+    DRIVER_MEMORY_RSS   /* growth of the host's resident memory, files apart, since before its open */
 };
 
 /* The most keys that one get_many is given. */
@@ -116,6 +125,13 @@ struct driver {
     int (*sync)(void *handle);
     /* A handle in a process that comes after a death of the one that wrote.  NULL = open. */
     int (*reopen)(const struct driver_setup *setup, void **ret_handle);
+
+    /* Unsafe ones: which worker alone may write this key, below setup->workers. */
+    unsigned (*owner)(const struct driver_setup *setup, const void *key, size_t key_bytes) DRIVER_NONE;
+
+    double (*weigh)(void *host) DRIVER_NONE; /* bytes; of a table whose memory is elsewhere */
+    size_t key_most DRIVER_NONE;             /* bytes of the longest key that it takes; 0 = as long as any here */
+    int slow DRIVER_NONE;                    /* a call takes microseconds: left out of the tables that --slow-keys says */
 };
 
 #if defined(__GNUC__)

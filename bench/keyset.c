@@ -7,7 +7,9 @@
 #endif
 #include "keyset.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -88,6 +90,7 @@ static int stream_make(struct keyset_stream *stream, uint64_t n, size_t key_byte
         return -1;
     stream->keys = at;
     stream->n = n;
+    stream->room = n * key_bytes;
     return 0;
 }
 
@@ -126,14 +129,58 @@ int keyset_make(uint64_t keys_n, size_t key_bytes, size_t value_bytes, struct ke
     return 0;
 }
 
+int keyset_part(const struct keyset *whole, keyset_belongs_fn *belongs, const void *arg, struct keyset *ret_part)
+{
+    *ret_part = *whole;
+    memset(ret_part->order, 0, sizeof ret_part->order);
+    for (int order = 0; order < KEYSET_ORDERS; order++) {
+        const struct keyset_stream *from = &whole->order[order];
+        struct keyset_stream *to = &ret_part->order[order];
+        if (stream_make(to, from->n, whole->key_bytes) != 0) {
+            keyset_free(ret_part);
+            return -1;
+        }
+        to->n = 0;
+        for (uint64_t i = 0; i < from->n; i++) {
+            const char *key = from->keys + i * whole->key_bytes;
+            if (belongs(arg, key))
+                memcpy(to->keys + to->n++ * whole->key_bytes, key, whole->key_bytes);
+        }
+    }
+    ret_part->keys_n = ret_part->order[KEYSET_PRESENT].n;
+    return 0;
+}
+
+uint64_t keyset_bytes(const struct keyset *set)
+{
+    uint64_t bytes = 0;
+    for (int order = 0; order < KEYSET_ORDERS; order++)
+        bytes += set->order[order].n * set->key_bytes;
+    return bytes;
+}
+
 void keyset_free(struct keyset *set)
 {
     for (int order = 0; order < KEYSET_ORDERS; order++) {
         struct keyset_stream *stream = &set->order[order];
         if (stream->keys)
-            munmap(stream->keys, stream->n * set->key_bytes);
+            munmap(stream->keys, stream->room);
         *stream = (struct keyset_stream){ 0 };
     }
+}
+
+int keyset_write(const struct keyset *set, const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    if (!file)
+        return -1;
+    fprintf(file, "shoal-keys %" PRIu64 " %" PRIu64 " %zu %zu %u\n", set->keys_n, set->order[KEYSET_UNIFORM].n,
+            set->key_bytes, set->value_bytes, KEYSET_COINS);
+    for (int order = 0; order < KEYSET_ORDERS; order++)
+        fwrite(set->order[order].keys, set->key_bytes, set->order[order].n, file);
+    fwrite(set->coins, 1, KEYSET_COINS, file);
+    int failed = ferror(file);
+    return fclose(file) != 0 || failed ? -1 : 0;
 }
 
 /* -- Values ------------------------------------------------------------------------

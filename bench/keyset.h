@@ -27,7 +27,7 @@ enum keyset_order {
 
 struct keyset_stream {
     char *keys;
-    uint64_t n;
+    uint64_t n, room; /* keys in it; bytes mapped for them */
 };
 
 struct keyset {
@@ -40,6 +40,17 @@ struct keyset {
 /* Returns 0, or -1 without memory.  `ret_set` needs no preparation. */
 int keyset_make(uint64_t keys_n, size_t key_bytes, size_t value_bytes, struct keyset *ret_set);
 void keyset_free(struct keyset *set);
+
+/* The keys that belong, in the same orders; the counts of present and absent ones differ then.  Freed like the whole.  0,
+ * or -1 without memory. */
+typedef int keyset_belongs_fn(const void *arg, const char *key);
+int keyset_part(const struct keyset *whole, keyset_belongs_fn *belongs, const void *arg, struct keyset *ret_part);
+/* What its keys take. */
+uint64_t keyset_bytes(const struct keyset *set);
+
+/* For programs in other languages: one line "shoal-keys KEYS DRAWS KEY_BYTES VALUE_BYTES COINS", then the keys of the four
+ * orders, one behind the other, then the coins.  0, or -1 with errno. */
+int keyset_write(const struct keyset *set, const char *path);
 
 /* The value that belongs to a key and a version: every word of it depends on both, so that a value mixed
  * from two versions, or of another key, does not pass. */

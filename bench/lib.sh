@@ -2,6 +2,15 @@
 #
 # What run.sh and store.sh share; they set root and build.
 
+# The packages of the build and of all peers, where they are missing.
+bench_install() {
+    sh "$root/tools/deps.sh" g++:g++ /usr/include/lmdb.h:liblmdb-dev /usr/include/boost/version.hpp:libboost-dev \
+        /usr/include/tbb/concurrent_hash_map.h:libtbb-dev /usr/include/libcuckoo/cuckoohash_map.hh:libcuckoo-dev \
+        /usr/include/ck_ht.h:libck-dev /usr/include/dpdk/rte_hash.h:libdpdk-dev \
+        /usr/include/tkrzw_dbm_hash.h:libtkrzw-dev /usr/include/kcstashdb.h:libkyotocabinet-dev \
+        /usr/include/gdbm.h:libgdbm-dev redis-server:redis-server memcached:memcached gnuplot:gnuplot-nox
+}
+
 # bench_build TARGET...
 bench_build() {
     # What the build itself needs; peers are optional.
@@ -20,7 +29,7 @@ bench_build() {
     again=
     [ -f "$build/build.ninja" ] && again=--reconfigure
     if ! { meson setup $again "$build" "$root" -Dbuildtype=release -Dbench=enabled -Dtests=disabled \
-        -Dexamples=disabled -Dcli=disabled &&
+        -Dexamples=disabled -Dcli=disabled ${BENCH_OPTIONS:-} &&
         meson compile -C "$build" "$@"; } >"$log" 2>&1; then
         tail -n 30 "$log" >&2
         echo "bench: the build failed; all of it is in $log" >&2
@@ -48,4 +57,5 @@ bench_keep() {
     mkdir -p "$root/bench/results"
     cp "$1" "$kept"
     echo "kept: bench/results/${kept##*/}"
+    [ "${2:-}" = store ] || sh "$root/bench/plot.sh" "$kept"
 }

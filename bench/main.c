@@ -18,6 +18,7 @@
 #include "report.h"
 #include "results.h"
 #include "session.h"
+#include "verdict.h"
 
 #define FACTS_MAX 16u
 #define KEYS_MIN SESSION_WORKERS_MAX /* every worker has a share */
@@ -25,7 +26,7 @@
 
 struct arguments {
     struct plan plan;
-    const char *csv;
+    const char *csv, *keys_file;
     const char *facts[FACTS_MAX];
     unsigned facts_n;
     int list;
@@ -39,12 +40,17 @@ static const char usage_text[] = "usage: %s [options]\n"
                                  "  --rounds N         interleaved rounds (5)\n"
                                  "  --seconds S        of each timed workload (0.5)\n"
                                  "  --limit S          begin no round that would end later than this (none)\n"
+                                 "  --slow-keys N      leave peers that take microseconds a call out of larger tables (never)\n"
+                                 "  --contenders       from the second round on, only peers that reached half of the best of\n"
+                                 "                     their group in some workload\n"
                                  "  --peers NAME,...   (all that were built)\n"
                                  "  --workloads NAME,...   or `all` (those that --list does not call on request)\n"
+                                 "  --latency NAME,... once more, each call by the clock (those that --list calls timed)\n"
                                  "  --clock cpu        tables and ratios by processor time: for a busy machine (wall)\n"
                                  "  --directory DIR    where tables that are files lie (%s)\n"
                                  "  --csv FILE         every round's figures\n"
                                  "  --fact TEXT        a `name: value` for the head of the CSV\n"
+                                 "  --write-keys FILE  nothing but the first table's keys, for programs in other languages\n"
                                  "  --list             the peers and workloads there are\n";
 
 static int complain(const char *what, const char *text)
@@ -121,16 +127,16 @@ static int parse_peers(char *text, struct plan *plan)
     return plan->drivers_n > 0 ? 0 : complain("--peers", "empty");
 }
 
-static int parse_workloads(const char *text, struct plan *plan)
+static int parse_workloads(const char *text, uint8_t flags[WORKLOADS_N])
 {
     char list[200];
     snprintf(list, sizeof list, "%s", strcmp(text, "all") == 0 ? bench.all : text);
-    memset(plan->chosen, 0, sizeof plan->chosen);
+    memset(flags, 0, WORKLOADS_N);
     for (char *item = strtok(list, ","); item; item = strtok(NULL, ",")) {
         int found = workload_find(item);
         if (found < 0)
             return complain("no such workload", item);
-        plan->chosen[found] = 1;
+        flags[found] = 1;
     }
     return 0;
 }
@@ -142,12 +148,14 @@ static void defaults(struct arguments *arguments)
                            .keys_n = 2,
                            .workers = { 1, 2 },
                            .workers_n = bench.workers_n,
-                           .key_bytes = 16,
-                           .value_bytes = 100,
+                           .key_bytes = PLAN_KEY_BYTES,
+                           .value_bytes = PLAN_VALUE_BYTES,
                            .rounds = 5,
                            .seconds = 0.5,
+                           .limits = bench.limits,
                            .directory = bench.directory };
-    (void)parse_workloads(bench.workloads, plan);
+    (void)parse_workloads(bench.workloads, plan->chosen);
+    (void)parse_workloads(bench.timed ? bench.timed : "", plan->timed);
     for (unsigned i = 0; i < bench.peers_n; i++)
         if (peers[i].driver)
             plan->drivers[plan->drivers_n++] = peers[i].driver;
@@ -171,6 +179,11 @@ static int parse_one(int option, char *text, struct arguments *arguments)
             return -1;
         plan->rounds = (unsigned)n;
         return 0;
+    case 'b':
+        plan->contenders = 1;
+        return 0;
+    case 'S':
+        return parse_number("--slow-keys", text, KEYS_MIN, KEYS_MAX, &plan->slow_keys);
     case 's':
         return parse_seconds("--seconds", text, &plan->seconds);
     case 'L':
@@ -178,7 +191,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
     case 'p':
         return parse_peers(text, plan);
     case 'W':
-        return parse_workloads(text, plan);
+        return parse_workloads(text, plan->chosen);
+    case 't':
+        return parse_workloads(strcmp(text, "none") == 0 ? "" : text, plan->timed);
     case 'C':
         plan->by_cpu = strcmp(text, "cpu") == 0;
         return plan->by_cpu || strcmp(text, "wall") == 0 ? 0 : complain("--clock", text);
@@ -187,6 +202,9 @@ static int parse_one(int option, char *text, struct arguments *arguments)
         return 0;
     case 'c':
         arguments->csv = text;
+        return 0;
+    case 'O':
+        arguments->keys_file = text;
         return 0;
     case 'l':
         arguments->list = 1;
@@ -212,12 +230,16 @@ static int parse(int argc, char **argv, struct arguments *arguments)
         { "rounds", required_argument, NULL, 'r' },
         { "seconds", required_argument, NULL, 's' },
         { "limit", required_argument, NULL, 'L' },
+        { "contenders", no_argument, NULL, 'b' },
+        { "slow-keys", required_argument, NULL, 'S' },
         { "peers", required_argument, NULL, 'p' },
         { "workloads", required_argument, NULL, 'W' },
+        { "latency", required_argument, NULL, 't' },
         { "clock", required_argument, NULL, 'C' },
         { "directory", required_argument, NULL, 'd' },
         { "csv", required_argument, NULL, 'c' },
         { "fact", required_argument, NULL, 'f' },
+        { "write-keys", required_argument, NULL, 'O' },
         { "list", no_argument, NULL, 'l' },
         { NULL, 0, NULL, 0 },
     };
@@ -235,7 +257,8 @@ static void list_all(const struct plan *plan)
     for (unsigned i = 0; i < bench.peers_n; i++)
         printf("peer %-20s %s\n", peers[i].name, peers[i].driver ? peers[i].driver->settings : "not in this build");
     for (unsigned i = 0; i < WORKLOADS_N; i++)
-        printf("workload %-16s %s\n", workloads[i].name, plan->chosen[i] ? "" : "on request");
+        printf("workload %-16s %s%s\n", workloads[i].name, plan->chosen[i] ? "" : "on request",
+               plan->timed[i] ? "timed" : "");
 }
 
 static void tell_missing(void)
@@ -261,7 +284,7 @@ static int one_session(struct run *run, unsigned round, struct cell cell, const 
 {
     const struct plan *plan = &run->arguments->plan;
     const struct session session = { plan->drivers[cell.driver], set, (unsigned)plan->workers[cell.workers],
-                                     plan->seconds, plan->chosen, plan->directory };
+                                     plan->seconds, plan->chosen, plan->timed, plan->directory };
     struct session_result result;
     int answer = session_run(&session, &result);
     if (answer < 0)
@@ -284,6 +307,19 @@ static void show_progress(const struct plan *plan, unsigned round, struct cell c
                 plan->keys[cell.keys], plan->workers[cell.workers], plan->drivers[cell.driver]->name);
 }
 
+/* Over as much memory as keys and values take. */
+static void one_limit(struct run *run, unsigned round, struct cell cell)
+{
+    const struct plan *plan = &run->arguments->plan;
+    double limits[LIMITS_N];
+    uint64_t bytes = plan->keys[cell.keys] * (plan->key_bytes + plan->value_bytes);
+    if (limits_measure(bytes, (unsigned)plan->workers[cell.workers], plan->seconds / 2, limits) != 0)
+        return;
+    results_add_limits(&run->results, round, cell, limits);
+    if (run->csv)
+        report_csv_limits(run->csv, plan, round, cell, limits);
+}
+
 /* All peers of a cell one after the other, so that what changes in the machine meanwhile meets all of them;
  * each round begins with another one. */
 static int one_round(struct run *run, unsigned round, const struct keyset *sets)
@@ -291,13 +327,19 @@ static int one_round(struct run *run, unsigned round, const struct keyset *sets)
     const struct plan *plan = &run->arguments->plan;
     struct cell cell = { 0 };
     for (cell.keys = 0; cell.keys < plan->keys_n; cell.keys++)
-        for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
+        for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++) {
+            if (plan->limits)
+                one_limit(run, round, cell);
             for (unsigned turn = 0; turn < plan->drivers_n; turn++) {
                 cell.driver = (turn + round) % plan->drivers_n;
+                if (plan_leaves_out(plan, cell) ||
+                    (plan->contenders && round > 0 && results_is_far_behind(&run->results, cell)))
+                    continue;
                 show_progress(plan, round, cell);
                 if (one_session(run, round, cell, &sets[cell.keys]) != 0)
                     return -1;
             }
+        }
     return 0;
 }
 
@@ -314,7 +356,7 @@ static int all_rounds(struct run *run, const struct keyset *sets, int64_t begin)
         }
         result = one_round(run, round, sets);
         double took = (double)(workload_clock_ns() - start) * 1e-9;
-        longest = took > longest ? took : longest;
+        longest = took > longest || plan->contenders ? took : longest; /* later rounds have fewer peers */
         if (!isatty(STDERR_FILENO))
             fprintf(stderr, "round %u of %u took %.0f s\n", round + 1, plan->rounds, took);
     }
@@ -340,6 +382,19 @@ static int run_all(struct run *run)
     return result;
 }
 
+static int write_keys(const struct arguments *arguments)
+{
+    const struct plan *plan = &arguments->plan;
+    struct keyset set;
+    if (keyset_make(plan->keys[0], plan->key_bytes, plan->value_bytes, &set) != 0)
+        return complain("no memory", "for the keys");
+    int result = keyset_write(&set, arguments->keys_file);
+    if (result != 0)
+        complain(arguments->keys_file, strerror(errno));
+    keyset_free(&set);
+    return result;
+}
+
 static int compare(const struct arguments *arguments)
 {
     struct run run = { .arguments = arguments };
@@ -358,7 +413,7 @@ static int compare(const struct arguments *arguments)
     if (result == 0) {
         report_tables(stdout, &run.results);
         putchar('\n');
-        report_ratios(stdout, &run.results);
+        verdict_lines(stdout, &run.results);
     }
     results_free(&run.results);
     if (run.csv && fclose(run.csv) != 0)
@@ -376,6 +431,8 @@ int main(int argc, char **argv)
         list_all(&arguments.plan);
         return 0;
     }
+    if (arguments.keys_file)
+        return write_keys(&arguments) == 0 ? 0 : 1;
     tell_missing();
     if (arguments.plan.drivers_n == 0)
         return complain("nothing to measure", "no peer was built") != 0;

@@ -15,7 +15,7 @@
 
 const char *report_group(enum driver_group group)
 {
-    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe", "on-disk" };
+    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe", "floor", "on-disk" };
     return names[group];
 }
 
@@ -24,7 +24,7 @@ static const char *worker_kind(const struct driver *driver)
     return driver->workers == DRIVER_PROCESSES ? "processes" : "threads";
 }
 
-static const char *metric_name(unsigned metric)
+const char *report_metric(unsigned metric)
 {
     return metric == METRIC_BYTES ? "bytes_per_entry" : workloads[metric].name;
 }
@@ -82,15 +82,22 @@ void report_csv_head(FILE *out, const struct plan *plan, const char *const *fact
     for (unsigned i = 0; i < plan->drivers_n; i++)
         fprintf(out, "# peer %s: %s, %s; %s\n", plan->drivers[i]->name, report_group(plan->drivers[i]->group),
                 worker_kind(plan->drivers[i]), plan->drivers[i]->settings);
+    fprintf(out, "# latency: calls one by one, %" PRIu64 " ns for reading the clock taken off\n", latency_clock_ns());
     fprintf(out, "peer,group,worker_kind,workload,key_bytes,value_bytes,keys,workers,round,ops,seconds,"
-                 "ops_per_s,bytes_per_entry,error,cpu_seconds\n");
+                 "ops_per_s,bytes_per_entry,error,cpu_seconds,huge_page_bytes,timed_calls");
+    for (int point = 0; point < LATENCY_POINTS; point++)
+        fprintf(out, ",%s_ns", latency_names[point]);
+    fputc('\n', out);
 }
+
+/* What follows cpu_seconds in a line that has none of it. */
+#define NOTHING_MORE ",,,,,,,,"
 
 static void csv_start(FILE *out, const struct plan *plan, unsigned round, struct cell cell)
 {
     const struct driver *driver = plan->drivers[cell.driver];
     fprintf(out, "%s,%s,%s,%s,%zu,%zu,%" PRIu64 ",%" PRIu64 ",%u,", driver->name, report_group(driver->group),
-            worker_kind(driver), metric_name(cell.metric), plan->key_bytes, plan->value_bytes, plan->keys[cell.keys],
+            worker_kind(driver), report_metric(cell.metric), plan->key_bytes, plan->value_bytes, plan->keys[cell.keys],
             plan->workers[cell.workers], round + 1);
 }
 
@@ -101,6 +108,19 @@ static void csv_text(FILE *out, const char *text)
         fputc(strchr(",\"\n\r", *text) ? ' ' : *text, out);
 }
 
+static void csv_latency(FILE *out, const struct session_result *session, unsigned workload)
+{
+    uint64_t n = session->cell[workload].timed_n;
+    if (n == 0) {
+        fputs(NOTHING_MORE "\n", out);
+        return;
+    }
+    fprintf(out, ",,%" PRIu64, n);
+    for (int point = 0; point < LATENCY_POINTS; point++)
+        fprintf(out, ",%.0f", session->cell[workload].latency_ns[point]);
+    fputc('\n', out);
+}
+
 void report_csv_session(FILE *out, const struct plan *plan, unsigned round, struct cell cell,
                         const struct session_result *session)
 {
@@ -109,11 +129,11 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
         csv_start(out, plan, round, cell);
         fprintf(out, ",,,,");
         csv_text(out, session->error);
-        fputs(",\n", out);
+        fputs("," NOTHING_MORE "\n", out);
         return;
     }
     csv_start(out, plan, round, cell);
-    fprintf(out, ",,,%.2f,,\n", session->bytes_per_entry);
+    fprintf(out, ",,,%.2f,,,%.0f,,,,,,,\n", session->bytes_per_entry, session->huge_bytes);
     for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++) {
         uint64_t ops = session->cell[cell.metric].ops;
         double seconds = session->cell[cell.metric].seconds;
@@ -123,17 +143,27 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
         fprintf(out, "%" PRIu64 ",%.6f,%.0f,,", ops, seconds, (double)ops / seconds);
         if (workloads[cell.metric].kind == WORKLOAD_REOPEN && session->lost > 0)
             fprintf(out, "%" PRIu64 " keys lost", session->lost);
-        fprintf(out, ",%.6f\n", session->cell[cell.metric].cpu_seconds);
+        fprintf(out, ",%.6f", session->cell[cell.metric].cpu_seconds);
+        csv_latency(out, session, cell.metric);
     }
+    fflush(out);
+}
+
+void report_csv_limits(FILE *out, const struct plan *plan, unsigned round, struct cell cell, const double limits[LIMITS_N])
+{
+    for (int limit = 0; limit < LIMITS_N; limit++)
+        fprintf(out, "machine,limit,threads,%s,%zu,%zu,%" PRIu64 ",%" PRIu64 ",%u,,,%.0f,,,%s\n", limit_names[limit],
+                plan->key_bytes, plan->value_bytes, plan->keys[cell.keys], plan->workers[cell.workers], round + 1,
+                limits[limit], NOTHING_MORE);
     fflush(out);
 }
 
 /* -- Tables ---------------------------------------------------------------------- */
 
-static int find_subject(const struct plan *plan)
+int report_find(const struct plan *plan, enum driver_group group)
 {
     for (unsigned i = 0; i < plan->drivers_n; i++)
-        if (plan->drivers[i]->group == DRIVER_SUBJECT)
+        if (plan->drivers[i]->group == group)
             return (int)i;
     return -1;
 }
@@ -152,9 +182,10 @@ static void table_row(FILE *out, const struct results *results, struct cell cell
     const struct driver *driver = plan->drivers[cell.driver];
     struct spread spread = results_spread(results, cell);
     double unit = unit_of(cell.metric);
-    fprintf(out, "%-16s%-20s%-10s", first ? metric_name(cell.metric) : "", driver->name, worker_kind(driver));
+    fprintf(out, "%-16s%-20s%-10s", first ? report_metric(cell.metric) : "", driver->name, worker_kind(driver));
     if (spread.n == 0) {
-        int offered = cell.metric == METRIC_BYTES || workloads[cell.metric].kind != WORKLOAD_SYNC || driver->sync;
+        int offered = (cell.metric == METRIC_BYTES || workloads[cell.metric].kind != WORKLOAD_SYNC || driver->sync) &&
+                      !plan_leaves_out(plan, cell);
         fprintf(out, "%10s\n", offered ? "failed" : "-");
         return;
     }
@@ -168,14 +199,14 @@ static void table_row(FILE *out, const struct results *results, struct cell cell
             fprintf(out, "%10.2f%s", ratio, tie ? " tie" : "");
     }
     if (spread.n < results->rounds)
-        fprintf(out, "  (%u of %u rounds, the others failed)", spread.n, results->rounds);
+        fprintf(out, "  (%u of %u rounds%s)", spread.n, results->rounds, plan->contenders ? "" : ", the others failed");
     fputc('\n', out);
 }
 
 static void table(FILE *out, const struct results *results, struct cell cell)
 {
     const struct plan *plan = results->plan;
-    int subject = find_subject(plan);
+    int subject = report_find(plan, DRIVER_SUBJECT);
     fprintf(out,
             "\n%" PRIu64 " keys of %zu bytes, values of %zu, %" PRIu64 " worker%s, %u round%s; million operations/s%s; "
             "sync, reopen: a second\n",
@@ -184,7 +215,7 @@ static void table(FILE *out, const struct results *results, struct cell cell)
             plan->by_cpu ? " of processor time" : "");
     fprintf(out, "%-16s%-20s%-10s%10s%9s%9s%10s\n", "workload", "peer", "workers", "median", "min", "max",
             subject >= 0 ? "shoal/it" : "");
-    for (cell.metric = 0; cell.metric < METRICS_N; cell.metric++) {
+    for (cell.metric = 0; cell.metric <= METRIC_BYTES; cell.metric++) {
         if (cell.metric != METRIC_BYTES && !plan->chosen[cell.metric])
             continue;
         for (cell.driver = 0; cell.driver < plan->drivers_n; cell.driver++)
@@ -192,52 +223,44 @@ static void table(FILE *out, const struct results *results, struct cell cell)
     }
 }
 
+static void latency_row(FILE *out, const struct results *results, struct cell cell, unsigned workload, int first)
+{
+    fprintf(out, "%-16s%-20s", first ? workloads[workload].name : "", results->plan->drivers[cell.driver]->name);
+    for (int point = 0; point < LATENCY_POINTS; point++) {
+        cell.metric = METRIC_LATENCY(workload, point);
+        struct spread spread = results_spread(results, cell);
+        if (spread.n == 0)
+            fprintf(out, "%10s", "-");
+        else
+            fprintf(out, "%10.0f", spread.median);
+    }
+    fputc('\n', out);
+}
+
+/* Medians over the rounds; of the maximum, too. */
+static void latency_table(FILE *out, const struct results *results, struct cell cell)
+{
+    const struct plan *plan = results->plan;
+    fprintf(out, "\n%" PRIu64 " keys, %" PRIu64 " worker%s; ns of single calls, %" PRIu64 " for the clock taken off\n",
+            plan->keys[cell.keys], plan->workers[cell.workers], plan->workers[cell.workers] == 1 ? "" : "s",
+            latency_clock_ns());
+    fprintf(out, "%-16s%-20s", "workload", "peer");
+    for (int point = 0; point < LATENCY_POINTS; point++)
+        fprintf(out, "%10s", latency_names[point]);
+    fputc('\n', out);
+    for (unsigned workload = 0; workload < WORKLOADS_N; workload++)
+        for (cell.driver = 0; plan->timed[workload] && plan->chosen[workload] && cell.driver < plan->drivers_n; cell.driver++)
+            latency_row(out, results, cell, workload, cell.driver == 0);
+}
+
 void report_tables(FILE *out, const struct results *results)
 {
+    const struct plan *plan = results->plan;
     struct cell cell = { 0 };
-    for (cell.keys = 0; cell.keys < results->plan->keys_n; cell.keys++)
-        for (cell.workers = 0; cell.workers < results->plan->workers_n; cell.workers++)
+    for (cell.keys = 0; cell.keys < plan->keys_n; cell.keys++)
+        for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++) {
             table(out, results, cell);
-}
-
-/* On disk: of each of the subjects, and with the values' size, which these runs vary. */
-static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enum driver_group group, const char *peer)
-{
-    if (group == DRIVER_ON_DISK)
-        fprintf(out, "ratio %s %s-%zu %" PRIu64 " %s", plan->drivers[cell.driver]->name, metric_name(cell.metric),
-                plan->value_bytes, plan->keys[cell.keys], peer);
-    else
-        fprintf(out, "ratio %s %s %" PRIu64 " %" PRIu64 " %s", report_group(group), metric_name(cell.metric),
-                plan->keys[cell.keys], plan->workers[cell.workers], peer);
-}
-
-static void ratio_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
-{
-    const struct plan *plan = results->plan;
-    int best = results_best(results, cell, group), tie;
-    if (best < 0)
-        return;
-    double ratio = results_ratio(results, cell, (unsigned)best, &tie);
-    if (isnan(ratio))
-        return;
-    ratio_name(out, plan, cell, group, plan->drivers[best]->name);
-    fprintf(out, " %.2f%s\n", ratio, tie ? " tie" : "");
-}
-
-static void ratios(FILE *out, const struct results *results, unsigned subject, enum driver_group group)
-{
-    const struct plan *plan = results->plan;
-    struct cell cell = { .driver = subject };
-    for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++)
-        for (cell.keys = 0; plan->chosen[cell.metric] && cell.keys < plan->keys_n; cell.keys++)
-            for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
-                ratio_line(out, results, cell, group);
-}
-
-void report_ratios(FILE *out, const struct results *results)
-{
-    const struct plan *plan = results->plan;
-    for (unsigned i = 0; i < plan->drivers_n; i++)
-        for (int group = DRIVER_SAME_CONTRACT; plan->drivers[i]->group == DRIVER_SUBJECT && group <= DRIVER_ON_DISK; group++)
-            ratios(out, results, i, (enum driver_group)group);
+            if (memchr(plan->timed, 1, sizeof plan->timed))
+                latency_table(out, results, cell);
+        }
 }

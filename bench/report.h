@@ -17,11 +17,13 @@ void report_csv_head(FILE *out, const struct plan *plan, const char *const *fact
 void report_csv_session(FILE *out, const struct plan *plan, unsigned round, struct cell cell,
                         const struct session_result *session);
 
-/* All cells: median, min, max and Shoal's ratio; then the lines
- *   ratio GROUP WORKLOAD KEYS WORKERS PEER X.XX [tie]
- * of Shoal's operations per second over those of the best peer of the group; of peers on disk
- *   ratio SUBJECT WORKLOAD-VALUE_BYTES KEYS PEER X.XX [tie] */
+void report_csv_limits(FILE *out, const struct plan *plan, unsigned round, struct cell cell, const double limits[LIMITS_N]);
+
+const char *report_metric(unsigned metric); /* the name of a workload, or "bytes_per_entry" */
+/* The first driver of that group, or -1. */
+int report_find(const struct plan *plan, enum driver_group group);
+
+/* All cells: median, min, max and Shoal's ratio; then single calls. */
 void report_tables(FILE *out, const struct results *results);
-void report_ratios(FILE *out, const struct results *results);
 
 #endif

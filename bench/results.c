@@ -7,6 +7,13 @@
 #include <math.h>
 #include <stdlib.h>
 
+int plan_leaves_out(const struct plan *plan, struct cell cell)
+{
+    const struct driver *driver = plan->drivers[cell.driver];
+    return (driver->slow && plan->slow_keys > 0 && plan->keys[cell.keys] > plan->slow_keys) ||
+           (driver->key_most > 0 && plan->key_bytes > driver->key_most);
+}
+
 static size_t place(const struct results *results, unsigned round, struct cell cell)
 {
     const struct plan *plan = results->plan;
@@ -17,21 +24,38 @@ static size_t place(const struct results *results, unsigned round, struct cell c
     return at * METRICS_N + cell.metric;
 }
 
+static size_t limit_place(const struct results *results, unsigned round, struct cell cell)
+{
+    const struct plan *plan = results->plan;
+    return (((size_t)round * plan->keys_n + cell.keys) * plan->workers_n + cell.workers) * LIMITS_N;
+}
+
+/* NaN everywhere, or NULL. */
+static double *figures_make(size_t n)
+{
+    double *figures = malloc(n * sizeof *figures);
+    for (size_t i = 0; figures && i < n; i++)
+        figures[i] = (double)NAN;
+    return figures;
+}
+
 int results_make(const struct plan *plan, struct results *ret_results)
 {
-    size_t n = (size_t)plan->rounds * plan->keys_n * plan->workers_n * plan->drivers_n * METRICS_N;
-    *ret_results = (struct results){ .plan = plan, .figure = malloc(n * sizeof(double)) };
-    if (!ret_results->figure)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        ret_results->figure[i] = (double)NAN;
-    return 0;
+    size_t cells = (size_t)plan->rounds * plan->keys_n * plan->workers_n;
+    *ret_results = (struct results){ .plan = plan,
+                                     .figure = figures_make(cells * plan->drivers_n * METRICS_N),
+                                     .limit = figures_make(cells * LIMITS_N) };
+    if (ret_results->figure && ret_results->limit)
+        return 0;
+    results_free(ret_results);
+    return -1;
 }
 
 void results_free(struct results *results)
 {
     free(results->figure);
-    results->figure = NULL;
+    free(results->limit);
+    results->figure = results->limit = NULL;
 }
 
 void results_add(struct results *results, unsigned round, struct cell cell, const struct session_result *session)
@@ -46,6 +70,17 @@ void results_add(struct results *results, unsigned round, struct cell cell, cons
                 (results->plan->by_cpu ? session->cell[cell.metric].cpu_seconds : session->cell[cell.metric].seconds);
     cell.metric = METRIC_BYTES;
     results->figure[place(results, round, cell)] = session->bytes_per_entry;
+    for (unsigned workload = 0; workload < WORKLOADS_N; workload++)
+        for (int point = 0; session->cell[workload].timed_n > 0 && point < LATENCY_POINTS; point++) {
+            cell.metric = METRIC_LATENCY(workload, point);
+            results->figure[place(results, round, cell)] = session->cell[workload].latency_ns[point];
+        }
+}
+
+void results_add_limits(struct results *results, unsigned round, struct cell cell, const double limits[LIMITS_N])
+{
+    for (int limit = 0; limit < LIMITS_N; limit++)
+        results->limit[limit_place(results, round, cell) + (size_t)limit] = limits[limit];
 }
 
 static int by_size(const void *a, const void *b)
@@ -54,20 +89,37 @@ static int by_size(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-struct spread results_spread(const struct results *results, struct cell cell)
+static struct spread spread_of(double *sorted, unsigned n)
 {
-    double sorted[PLAN_ROUNDS_MAX];
-    unsigned n = 0;
-    for (unsigned round = 0; round < results->rounds; round++) {
-        double figure = results->figure[place(results, round, cell)];
-        if (!isnan(figure))
-            sorted[n++] = figure;
-    }
     if (n == 0)
         return (struct spread){ 0 };
     qsort(sorted, n, sizeof sorted[0], by_size);
     double median = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
     return (struct spread){ .n = n, .median = median, .min = sorted[0], .max = sorted[n - 1] };
+}
+
+struct spread results_spread(const struct results *results, struct cell cell)
+{
+    double known[PLAN_ROUNDS_MAX];
+    unsigned n = 0;
+    for (unsigned round = 0; round < results->rounds; round++) {
+        double figure = results->figure[place(results, round, cell)];
+        if (!isnan(figure))
+            known[n++] = figure;
+    }
+    return spread_of(known, n);
+}
+
+struct spread results_limit(const struct results *results, struct cell cell, enum limit limit)
+{
+    double known[PLAN_ROUNDS_MAX];
+    unsigned n = 0;
+    for (unsigned round = 0; round < results->rounds; round++) {
+        double figure = results->limit[limit_place(results, round, cell) + (size_t)limit];
+        if (!isnan(figure))
+            known[n++] = figure;
+    }
+    return spread_of(known, n);
 }
 
 double results_ratio(const struct results *results, struct cell cell, unsigned against, int *ret_tie)
@@ -104,4 +156,21 @@ int results_best(const struct results *results, struct cell cell, enum driver_gr
         }
     }
     return best;
+}
+
+int results_is_far_behind(const struct results *results, struct cell cell)
+{
+    const struct plan *plan = results->plan;
+    const unsigned driver = cell.driver;
+    for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++) {
+        int best = results_best(results, cell, plan->drivers[driver]->group);
+        if (best < 0)
+            continue;
+        struct spread own = results_spread(results, cell);
+        cell.driver = (unsigned)best;
+        if (own.n > 0 && own.median * 2 >= results_spread(results, cell).median)
+            return 0;
+        cell.driver = driver;
+    }
+    return 1;
 }

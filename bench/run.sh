@@ -1,16 +1,19 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# Build the comparison in a build directory of its own, run it, print the table.  Installs nothing.
+# Build the comparison in a build directory of its own, run it, print the tables and then a line per row.
 #
-#   sh bench/run.sh [--quick | --full] [--save] [options of shoal-bench]
+#   sh bench/run.sh [--quick | --full] [--install] [--save] [options of shoal-bench]
 #
-#   --quick   at most 5 minutes with the build: short cells, fewer rounds where the machine is slow
-#   (none)    about 15 minutes
-#   --full    also 10 million keys and the workloads on request; more than an hour, 8 GiB of memory
-#   --save    keep the figures as bench/results/<date>-<kind of machine>.csv
+#   --quick    at most 5 minutes with the build: short cells, fewer rounds where the machine is slow
+#   (none)     about half an hour
+#   --full     also 10 million keys, all sizes of keys and values, and the peers in other languages; many hours,
+#              8 GiB of memory
+#   --install  first install the packages of the peers (Debian); without it nothing is installed
+#   --save     keep the figures as bench/results/<date>-<kind of machine>.csv, and plots of them
 #
-# Environment: BENCH_BUILD = the build directory (build-bench), BENCH_HOST_CLASS = the kind of machine.
+# Environment: BENCH_BUILD = the build directory (build-bench), BENCH_HOST_CLASS = the kind of machine, BENCH_OPTIONS = for
+# meson: -Dbench_clht=DIR -Dbench_growt=DIR, peers that are in no registry.
 set -eu
 
 start=$(date +%s)
@@ -20,33 +23,69 @@ build=${BENCH_BUILD:-$root/build-bench}
 
 mode=normal
 save=no
+install=no
 while [ $# -gt 0 ]; do
     case $1 in
     --quick) mode=quick ;;
     --full) mode=full ;;
+    --install) install=yes ;;
     --save) save=yes ;;
-    --help) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --help) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) break ;;
     esac
     shift
 done
 
 . "$bench/lib.sh"
+[ $install = no ] || bench_install
 bench_build shoal-bench
 
-case $mode in
-quick) set -- --rounds 5 --seconds 0.2 --limit $((270 - ($(date +%s) - start))) "$@" ;;
-full) set -- --keys 100k,1M,10M --rounds 7 --seconds 1 --workloads all "$@" ;;
-esac
-
 csv=$build/last.csv
+rows=$build/last-rows
 status=0
-"$build/bench/shoal-bench" --csv "$csv" --fact "date: $(date -u +%Y-%m-%d)" --fact "commit: $(bench_commit)" \
-    --fact "mode: $mode" "$@" || status=$?
+: >"$csv"
+: >"$rows"
+
+# The tables of a run now, the rows for programs last.
+show() {
+    grep -v -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" || :
+    grep -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" >>"$rows" || :
+}
+
+# compare OPTIONS...: all figures in one CSV.
+compare() {
+    "$build/bench/shoal-bench" --csv "$csv.part" --fact "date: $(date -u +%Y-%m-%d)" --fact "commit: $(bench_commit)" \
+        --fact "mode: $mode" "$@" >"$build/last.out" || status=$?
+    show
+    if [ -s "$csv" ]; then grep -v -e '^#' -e '^peer,' "$csv.part" || :; else cat "$csv.part"; fi >>"$csv"
+}
+
+# Sizes beside 16 and 100 bytes: one table size, fewer workloads.
+all_sizes() {
+    for key in 8 16 64 256; do
+        for value in 8 32 100 1000 10000; do
+            [ $key-$value != 16-100 ] || continue
+            compare --keys 100k --rounds 3 --seconds 0.2 --contenders --latency none --key-bytes $key --value-bytes $value \
+                --workloads insert,get_hit,batch32,put,ycsb_a,churn "$@"
+        done
+    done
+}
+
+case $mode in
+quick) compare --rounds 5 --seconds 0.03 --slow-keys 100k --contenders --limit $((255 - ($(date +%s) - start))) "$@" ;;
+normal) compare --slow-keys 100k "$@" ;;
+full)
+    compare --keys 100k,1M,10M --rounds 5 --seconds 0.5 --slow-keys 1M --latency get_hit,get_zipf,put,ycsb_a,churn "$@"
+    all_sizes "$@"
+    sh "$bench/others/run.sh" --keys 100k --keys 1M --csv "$csv" >"$build/last.out" || status=$?
+    show
+    ;;
+esac
 
 if [ $save = yes ] && [ $status -eq 0 ]; then
     bench_keep "$csv"
 elif [ $save = yes ]; then
     echo "bench: not kept, because a session failed; its figures: $csv" >&2
 fi
+cat "$rows"
 exit $status

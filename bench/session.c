@@ -7,7 +7,6 @@
 #endif
 #include "session.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -18,14 +17,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "weigh.h"
+
 #define LINE 128 /* two cache lines: adjacent ones are prefetched in pairs */
 
-enum { JOB_WARM = -1, JOB_END = -2 }; /* else the index of a workload */
+/* Else the index of a workload, and JOB_TIMED more where each call is timed. */
+enum { JOB_WARM = -1, JOB_END = -2, JOB_TIMED = WORKLOADS_N };
 
 /* The page that parent, host and workers share. */
 struct share {
@@ -38,6 +39,8 @@ struct share {
     struct {
         _Alignas(LINE) struct tally tally; /* the worker, before it raises done */
         char error[160];
+        uint64_t aside;             /* memory that is the harness's: of keys that it may write */
+        struct histogram histogram; /* the same; zeroed by the host before */
     } slot[SESSION_WORKERS_MAX];
     _Alignas(LINE) struct session_result result; /* host */
 };
@@ -71,26 +74,36 @@ static int barrier(struct share *share, uint32_t phase, unsigned workers_n)
     return share->job;
 }
 
+static int worker_job(const struct member *member, struct worker *worker, int job)
+{
+    struct share *share = member->share;
+    struct tally tally = { 0 };
+    int result;
+    if (job == JOB_WARM)
+        return workload_warm(worker);
+    const struct workload *workload = &workloads[job % WORKLOADS_N];
+    if (workload->kind == WORKLOAD_REOPEN)
+        return workload_write_on(worker, &share->writes);
+    result = workload_run(worker, workload, member->session->seconds,
+                          job >= JOB_TIMED ? &share->slot[member->index].histogram : NULL, &tally);
+    share->slot[member->index].tally = tally;
+    return result;
+}
+
 static int worker_jobs(const struct member *member, void *handle)
 {
     const struct session *session = member->session;
     struct share *share = member->share;
     struct worker worker;
-    if (worker_init(&worker, session->driver, handle, session->set, member->index, session->workers_n) != 0)
+    if (worker_init(&worker, session->driver, handle, session->set, member->setup, member->index) != 0)
         return DRIVER_FAILED;
+    share->slot[member->index].aside = keyset_bytes(&worker.part);
     int result = 0;
     for (uint32_t phase = 1; result == 0; phase++) {
         int job = barrier(share, phase, session->workers_n);
         if (job == JOB_END)
             break;
-        struct tally tally = { 0 };
-        if (job == JOB_WARM)
-            result = workload_warm(&worker);
-        else if (workloads[job].kind == WORKLOAD_REOPEN)
-            result = workload_write_on(&worker, &share->writes);
-        else
-            result = workload_run(&worker, &workloads[job], session->seconds, &tally);
-        share->slot[member->index].tally = tally;
+        result = worker_job(member, &worker, job);
         if (result == 0)
             atomic_fetch_add(&share->done, 1);
     }
@@ -135,6 +148,7 @@ struct host {
     const struct session *session;
     const struct driver_setup *setup;
     struct share *share;
+    void *table;
     struct member members[SESSION_WORKERS_MAX];
     pthread_t threads[SESSION_WORKERS_MAX];
     pid_t pids[SESSION_WORKERS_MAX]; /* of workers that are processes */
@@ -148,12 +162,12 @@ static int host_error(const struct host *host, const char *text)
     return -1;
 }
 
-static int host_start(struct host *host, void *table)
+static int host_start(struct host *host)
 {
     pid_t self = getpid();
     for (unsigned i = 0; i < host->session->workers_n; i++) {
         struct member *member = &host->members[i];
-        *member = (struct member){ host->session, host->setup, host->share, table, i };
+        *member = (struct member){ host->session, host->setup, host->share, host->table, i };
         if (host->session->driver->workers == DRIVER_THREADS) {
             if (pthread_create(&host->threads[i], NULL, worker_thread, member) != 0)
                 return host_error(host, "cannot create a thread");
@@ -196,6 +210,11 @@ static int host_look(const struct host *host)
     return host_error(host, text);
 }
 
+static int is_by_count(const struct workload *workload)
+{
+    return workload->kind == WORKLOAD_INSERT || workload->kind == WORKLOAD_DELETE;
+}
+
 /* Let all workers do one job and wait for them. */
 static int host_job(struct host *host, int job)
 {
@@ -203,7 +222,7 @@ static int host_job(struct host *host, int job)
     uint32_t phase = ++host->phase;
     share->job = job;
     atomic_store(&share->phase, phase);
-    if (job >= 0 && workloads[job].kind != WORKLOAD_INSERT && workloads[job].kind != WORKLOAD_DELETE)
+    if (job >= 0 && !is_by_count(&workloads[job % WORKLOADS_N]))
         nap_us((long)(host->session->seconds * 1e6));
     while (atomic_load(&share->done) < phase * host->session->workers_n) {
         if (host_look(host) != 0)
@@ -229,36 +248,20 @@ static void host_count(const struct host *host, int job)
     host->share->result.cell[job].cpu_seconds = (double)cpu * 1e-9;
 }
 
-static double rss_bytes(void)
+/* The same workload once more, each call by the clock. */
+static int host_time(struct host *host, int job)
 {
-    char line[128];
-    unsigned long kib = 0;
-    FILE *file = fopen("/proc/self/status", "re");
-    if (!file)
-        return 0;
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "RssAnon: %lu kB", &kib) == 1)
-            break;
-    fclose(file);
-    return (double)kib * 1024;
-}
-
-/* What the file system gave to a file, or to the files of a directory.  -1: there is none. */
-static double allocated_bytes(const char *path)
-{
-    struct stat stat_of;
-    if (stat(path, &stat_of) != 0)
+    struct histogram all = { 0 };
+    for (unsigned i = 0; i < host->session->workers_n; i++)
+        host->share->slot[i].histogram = (struct histogram){ 0 };
+    if (host_job(host, JOB_TIMED + job) != 0)
         return -1;
-    if (!S_ISDIR(stat_of.st_mode))
-        return (double)stat_of.st_blocks * 512;
-    DIR *directory = opendir(path);
-    double bytes = 0;
-    for (const struct dirent *one; directory && (one = readdir(directory)) != NULL;)
-        if (fstatat(dirfd(directory), one->d_name, &stat_of, 0) == 0 && S_ISREG(stat_of.st_mode))
-            bytes += (double)stat_of.st_blocks * 512;
-    if (directory)
-        closedir(directory);
-    return bytes;
+    for (unsigned i = 0; i < host->session->workers_n; i++)
+        histogram_merge(&all, &host->share->slot[i].histogram);
+    host->share->result.cell[job].timed_n = all.n;
+    for (int point = 0; point < LATENCY_POINTS; point++)
+        host->share->result.cell[job].latency_ns[point] = histogram_point(&all, (enum latency_point)point);
+    return 0;
 }
 
 /* After the inserts, before anything is replaced. */
@@ -266,15 +269,20 @@ static int host_weigh(const struct host *host)
 {
     const struct keyset *set = host->session->set;
     double bytes;
-    if (host->session->driver->memory == DRIVER_MEMORY_FILE) {
-        bytes = allocated_bytes(host->setup->path);
+    if (host->session->driver->memory == DRIVER_MEMORY_OWN) {
+        bytes = host->session->driver->weigh(host->table);
+    } else if (host->session->driver->memory == DRIVER_MEMORY_FILE) {
+        bytes = weigh_file(host->setup->path);
         if (bytes < 0)
             return host_error(host, "the table has no file at its path");
     } else {
-        bytes = rss_bytes() - host->rss_before;
+        bytes = weigh_resident() - host->rss_before;
+        for (unsigned i = 0; i < host->session->workers_n; i++)
+            bytes -= (double)host->share->slot[i].aside;
     }
     double payload = (double)set->keys_n * (double)(set->key_bytes + set->value_bytes);
     host->share->result.bytes_per_entry = (bytes - payload) / (double)set->keys_n;
+    host->share->result.huge_bytes = weigh_huge();
     return 0;
 }
 
@@ -285,7 +293,7 @@ static void reopen_main(const struct host *host)
     struct share *share = host->share;
     struct worker worker;
     uint64_t lost = 0;
-    if (worker_init(&worker, host->session->driver, NULL, host->session->set, 0, 1) != 0 ||
+    if (worker_init(&worker, host->session->driver, NULL, host->session->set, host->setup, 0) != 0 ||
         workload_reopen(&worker, host->setup, &share->slot[0].tally, &lost) != 0)
         snprintf(share->slot[0].error, sizeof share->slot[0].error, "%s", driver_fail_text());
     share->result.lost = lost;
@@ -346,6 +354,8 @@ static int host_jobs(struct host *host)
         host_count(host, job);
         if (filling && (host_weigh(host) != 0 || host_job(host, JOB_WARM) != 0))
             return -1;
+        if (host->session->timed[job] && !is_by_count(&workloads[job]) && host_time(host, job) != 0)
+            return -1;
     }
     return 0;
 }
@@ -367,14 +377,13 @@ static int host_end(struct host *host)
 static int host_main(const struct session *session, const struct driver_setup *setup, struct share *share)
 {
     static struct host host; /* one a process */
-    host = (struct host){ .session = session, .setup = setup, .share = share, .rss_before = rss_bytes() };
-    void *table = NULL;
-    if (session->driver->open(setup, NULL, &table) != 0)
+    host = (struct host){ .session = session, .setup = setup, .share = share, .rss_before = weigh_resident() };
+    if (session->driver->open(setup, NULL, &host.table) != 0)
         return host_error(&host, driver_fail_text());
-    int jobs = host_start(&host, table) == 0 ? host_jobs(&host) : -1;
+    int jobs = host_start(&host) == 0 ? host_jobs(&host) : -1;
     if (jobs < 0 || (jobs == 0 && host_end(&host) != 0))
         return -1;
-    session->driver->close(table);
+    session->driver->close(host.table);
     return 0;
 }
 
@@ -396,6 +405,7 @@ void session_prepare(void)
 {
     sigset_t set = signals_waited();
     sigprocmask(SIG_BLOCK, &set, &signals_before);
+    (void)latency_clock_ns(); /* the workers know it from here */
 }
 
 /* Wait for the host to end: its status, or -1 = the time is over, -2 = a signal asks us to end.  Whatever is
@@ -429,13 +439,14 @@ static int wait_for_host(pid_t host, double limit_seconds)
 static double time_limit(const struct session *session)
 {
     double slow = session->driver->group == DRIVER_ON_DISK ? 4 : 1; /* disks, that others use too */
-    return slow * (60.0 + (double)session->set->keys_n / 20000.0 + session->seconds * WORKLOADS_N * 4);
+    return slow * (60.0 + (double)session->set->keys_n / 20000.0 + session->seconds * WORKLOADS_N * 8);
 }
 
 static int in_host(const struct session *session, const struct driver_setup *setup, struct share *share, pid_t parent)
 {
     setpgid(0, 0);
     sigprocmask(SIG_SETMASK, &signals_before, NULL);
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* huge pages for none; what comes all the same, weigh_huge() shows */
     die_with_parent(parent);
     return host_main(session, setup, share) == 0 ? 0 : 1;
 }

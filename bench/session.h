@@ -22,6 +22,7 @@ struct session {
     unsigned workers_n;
     double seconds;        /* per timed workload */
     const uint8_t *chosen; /* WORKLOADS_N flags; INSERT always runs */
+    const uint8_t *timed;  /* likewise: run once more with a clock around each call; not INSERT, DELETE */
     const char *directory; /* where file-like tables are */
 };
 
@@ -29,8 +30,11 @@ struct session_result {
     struct {
         uint64_t ops; /* 0 = not run */
         double seconds, cpu_seconds;
+        uint64_t timed_n; /* calls by the clock; 0 = none */
+        double latency_ns[LATENCY_POINTS];
     } cell[WORKLOADS_N];    /* ops of all workers; from the first start to the last end */
     double bytes_per_entry; /* allocated beyond keys and values; may be negative where a peer shares nothing */
+    double huge_bytes;      /* of the host's memory in huge pages */
     uint64_t lost;          /* REOPEN: keys that were not there, or not whole */
     char error[200];        /* "" = the session ended well */
 };

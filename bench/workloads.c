@@ -28,6 +28,10 @@ const struct workload workloads[WORKLOADS_N] = {
     { "put", WORKLOAD_MIX, KEYSET_UNIFORM, 0, 0 },         /* replace */
     { "mix95", WORKLOAD_MIX, KEYSET_ZIPF, 95, 0 },         /* read mostly */
     { "mix50", WORKLOAD_MIX, KEYSET_ZIPF, 50, 0 },         /* half and half */
+    { "ycsb_a", WORKLOAD_MIX, KEYSET_ZIPF, 50, 0 },        /* the mixes of YCSB: Cooper et al., SoCC 2010 */
+    { "ycsb_b", WORKLOAD_MIX, KEYSET_ZIPF, 95, 0 },
+    { "ycsb_c", WORKLOAD_GET, KEYSET_ZIPF, 100, 0 },
+    { "ycsb_f", WORKLOAD_MODIFY, KEYSET_ZIPF, 50, 0 },
     { "even50", WORKLOAD_MIX, KEYSET_UNIFORM, 50, 0 },     /* the same, all keys alike */
     { "sync1", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 1 },      /* each change on disk */
     { "sync10", WORKLOAD_SYNC, KEYSET_UNIFORM, 0, 10 },
@@ -62,14 +66,56 @@ static int64_t cpu_ns(void)
 
 /* -- A worker -------------------------------------------------------------------- */
 
-int worker_init(struct worker *worker, const struct driver *driver, void *handle, const struct keyset *set,
-                unsigned index, unsigned workers_n)
+struct belonging {
+    const struct driver *driver;
+    const struct driver_setup *setup;
+    unsigned index;
+};
+
+static int belongs(const void *arg, const char *key)
 {
+    const struct belonging *to = arg;
+    return to->driver->owner(to->setup, key, to->setup->key_bytes) == to->index;
+}
+
+/* Which keys it may write. */
+static int take_share(struct worker *worker, const struct driver_setup *setup)
+{
+    const struct keyset *set = worker->set;
+    worker->own.set = set;
+    worker->first = set->keys_n * worker->index / worker->workers_n;
+    worker->share_n = set->keys_n * (worker->index + 1) / worker->workers_n - worker->first;
+    if (!worker->driver->owner || worker->workers_n == 1)
+        return 0;
+    const struct belonging to = { worker->driver, setup, worker->index };
+    if (keyset_part(set, belongs, &to, &worker->part) != 0)
+        return driver_fail("no memory for a worker's keys");
+    worker->own.set = &worker->part;
+    worker->first = 0;
+    worker->share_n = worker->part.keys_n;
+    return 0;
+}
+
+/* Far apart, so that workers do not follow each other. */
+static void spread_out(const struct worker *worker, struct cursor *cursor)
+{
+    for (int order = 0; order < KEYSET_ORDERS; order++)
+        cursor->at[order] = cursor->set->order[order].n * worker->index / worker->workers_n;
+}
+
+int worker_init(struct worker *worker, const struct driver *driver, void *handle, const struct keyset *set,
+                const struct driver_setup *setup, unsigned index)
+{
+    const unsigned workers_n = setup->workers;
     *worker = (struct worker){
         .driver = driver, .handle = handle, .set = set, .index = index, .workers_n = workers_n, .version = index
     };
-    for (int order = 0; order < KEYSET_ORDERS; order++) /* far apart, so that workers do not follow each other */
-        worker->at[order] = set->order[order].n * index / workers_n;
+    if (take_share(worker, setup) != 0)
+        return DRIVER_FAILED;
+    worker->all.set = set;
+    spread_out(worker, &worker->all);
+    spread_out(worker, &worker->own);
+    worker->cursor = &worker->all;
     worker->coin = KEYSET_COINS * (uint64_t)index / workers_n;
     worker->stride = (set->value_bytes + 63) / 64 * 64;
     worker->values = aligned_alloc(64, worker->stride * DRIVER_BATCH);
@@ -84,21 +130,24 @@ int worker_init(struct worker *worker, const struct driver *driver, void *handle
 
 void worker_done(struct worker *worker)
 {
+    keyset_free(&worker->part);
     free(worker->values);
     worker->values = NULL;
 }
 
 static inline const char *next_key(struct worker *worker, enum keyset_order order)
 {
-    const struct keyset_stream *stream = &worker->set->order[order];
-    uint64_t at = worker->at[order];
-    worker->at[order] = at + 1 == stream->n ? 0 : at + 1;
+    struct cursor *cursor = worker->cursor;
+    const struct keyset_stream *stream = &cursor->set->order[order];
+    uint64_t at = cursor->at[order];
+    cursor->at[order] = at + 1 == stream->n ? 0 : at + 1;
     return stream->keys + at * worker->set->key_bytes;
 }
 
+/* Of those it may write. */
 static const char *key_at(const struct worker *worker, enum keyset_order order, uint64_t index)
 {
-    return worker->set->order[order].keys + index * worker->set->key_bytes;
+    return worker->own.set->order[order].keys + index * worker->set->key_bytes;
 }
 
 /* -- Checks ---------------------------------------------------------------------- */
@@ -201,6 +250,15 @@ static int batch(struct worker *worker, const struct workload *workload)
     return 0;
 }
 
+/* The same of a driver without batches. */
+static int get_some(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < DRIVER_BATCH; i++)
+        if (get_present(worker, next_key(worker, workload->order)) != 0)
+            return DRIVER_FAILED;
+    return 0;
+}
+
 static int chunk_batch(struct worker *worker, const struct workload *workload)
 {
     for (unsigned i = 0; i < CHUNK / DRIVER_BATCH; i++)
@@ -220,15 +278,32 @@ static int chunk_mix(struct worker *worker, const struct workload *workload)
     return 0;
 }
 
+static int chunk_modify(struct worker *worker, const struct workload *workload)
+{
+    for (unsigned i = 0; i < CHUNK; i++) {
+        const char *key = next_key(worker, workload->order);
+        int read = worker->set->coins[worker->coin++ % KEYSET_COINS] < workload->reads_percent;
+        if (get_present(worker, key) != 0 || (!read && put(worker, key) != 0))
+            return DRIVER_FAILED;
+    }
+    return 0;
+}
+
+/* Of the keys in its share, those that another one can stand in for. */
+static uint64_t churning_n(const struct worker *worker)
+{
+    uint64_t absent_n = worker->own.set->order[KEYSET_ABSENT].n - worker->first;
+    return absent_n < worker->share_n ? absent_n : worker->share_n;
+}
+
 /* Each worker goes through its own share of the keys, replacing present ones by absent ones; at the end of
  * the share the two change places.  Deleting comes first, so the table never holds more than its keys. */
 static int chunk_churn(struct worker *worker, const struct workload *workload)
 {
     (void)workload;
-    uint64_t first = worker->set->keys_n * worker->index / worker->workers_n;
-    uint64_t share = worker->set->keys_n * (worker->index + 1) / worker->workers_n - first;
+    const uint64_t share = churning_n(worker);
     for (unsigned i = 0; i < CHUNK / 2; i++, worker->churned++) {
-        uint64_t index = first + worker->churned % share;
+        uint64_t index = worker->first + worker->churned % share;
         int back = (worker->churned / share) % 2 != 0;
         const char *old = key_at(worker, back ? KEYSET_ABSENT : KEYSET_PRESENT, index);
         const char *new = key_at(worker, back ? KEYSET_PRESENT : KEYSET_ABSENT, index);
@@ -259,6 +334,8 @@ static chunk_fn *chunk_of(const struct worker *worker, const struct workload *wo
         return worker->driver->get_many ? chunk_batch : chunk_get;
     case WORKLOAD_MIX:
         return chunk_mix;
+    case WORKLOAD_MODIFY:
+        return chunk_modify;
     case WORKLOAD_CHURN:
         return chunk_churn;
     case WORKLOAD_SYNC:
@@ -268,14 +345,23 @@ static chunk_fn *chunk_of(const struct worker *worker, const struct workload *wo
     }
 }
 
+/* Readers may ask for each other's keys where nobody writes. */
+static struct cursor *cursor_of(struct worker *worker, const struct workload *workload)
+{
+    int reads = workload->kind == WORKLOAD_GET || workload->kind == WORKLOAD_BATCH;
+    return reads ? &worker->all : &worker->own;
+}
+
 static int commit(struct worker *worker) { return worker->driver->commit ? worker->driver->commit(worker->handle) : 0; }
 
 /* Which key is there of the two that churn puts in one place. */
-static const char *key_there(const struct worker *worker, uint64_t first, uint64_t share, uint64_t index)
+static const char *key_there(const struct worker *worker, uint64_t index)
 {
+    const uint64_t share = churning_n(worker);
     int back = (worker->churned / share) % 2 != 0;
-    int turned = index - first < worker->churned % share;
-    return key_at(worker, turned != back ? KEYSET_ABSENT : KEYSET_PRESENT, index);
+    int turned = index - worker->first < worker->churned % share;
+    int churns = index - worker->first < share;
+    return key_at(worker, churns && turned != back ? KEYSET_ABSENT : KEYSET_PRESENT, index);
 }
 
 static int delete_one(struct worker *worker, const char *key)
@@ -288,12 +374,11 @@ static int delete_one(struct worker *worker, const char *key)
 static int run_all(struct worker *worker, const struct workload *workload, struct tally *ret_tally)
 {
     int64_t cpu = cpu_ns();
-    uint64_t from = worker->set->keys_n * worker->index / worker->workers_n;
-    uint64_t to = worker->set->keys_n * (worker->index + 1) / worker->workers_n;
+    uint64_t from = worker->first, to = from + worker->share_n;
     ret_tally->start_ns = workload_clock_ns();
     for (uint64_t i = from; i < to; i++)
         if ((workload->kind == WORKLOAD_INSERT ? insert(worker, key_at(worker, KEYSET_PRESENT, i))
-                                               : delete_one(worker, key_there(worker, from, to - from, i))) != 0)
+                                               : delete_one(worker, key_there(worker, i))) != 0)
             return DRIVER_FAILED;
     int code = commit(worker);
     ret_tally->end_ns = workload_clock_ns();
@@ -302,8 +387,9 @@ static int run_all(struct worker *worker, const struct workload *workload, struc
     return code;
 }
 
-int workload_run(struct worker *worker, const struct workload *workload, double seconds, struct tally *ret_tally)
+static int run_for(struct worker *worker, const struct workload *workload, double seconds, struct tally *ret_tally)
 {
+    worker->cursor = cursor_of(worker, workload);
     if (workload->kind == WORKLOAD_INSERT || workload->kind == WORKLOAD_DELETE)
         return run_all(worker, workload, ret_tally);
     if (workload->kind == WORKLOAD_SYNC && worker->driver->sync(worker->handle) != 0)
@@ -322,6 +408,21 @@ int workload_run(struct worker *worker, const struct workload *workload, double 
         return DRIVER_FAILED;
     *ret_tally = (struct tally){ ops, start, workload_clock_ns(), cpu_ns() - cpu };
     return 0;
+}
+
+int workload_run(struct worker *worker, const struct workload *workload, double seconds, struct histogram *histogram,
+                 struct tally *ret_tally)
+{
+    if (!histogram)
+        return run_for(worker, workload, seconds, ret_tally);
+    struct timed timed = { worker->driver, worker->handle, histogram };
+    struct driver driver = timed_driver(worker->driver);
+    worker->driver = &driver;
+    worker->handle = &timed;
+    int result = run_for(worker, workload, seconds, ret_tally);
+    worker->driver = timed.driver;
+    worker->handle = timed.handle;
+    return result;
 }
 
 int workload_write_on(struct worker *worker, _Atomic uint64_t *writes)
@@ -355,8 +456,11 @@ int workload_reopen(struct worker *worker, const struct driver_setup *setup, str
 
 int workload_warm(struct worker *worker)
 {
-    for (uint64_t i = 0; i < worker->set->keys_n; i++)
-        if (get_present(worker, key_at(worker, KEYSET_PRESENT, i)) != 0)
+    const struct workload warm = { .order = KEYSET_PRESENT };
+    const struct keyset_stream *all = &worker->set->order[KEYSET_PRESENT];
+    worker->cursor = &worker->all;
+    for (uint64_t i = 0; i < all->n; i += DRIVER_BATCH) /* the stream begins again where it ends */
+        if ((worker->driver->get_many ? batch(worker, &warm) : get_some(worker, &warm)) != 0)
             return DRIVER_FAILED;
     return 0;
 }

@@ -12,10 +12,27 @@ extern "C" {
 #endif
 
 extern const struct driver driver_shoal;
+extern const struct driver driver_floor;
 extern const struct driver driver_boost_interprocess;
+extern const struct driver driver_boost_mutex;
 extern const struct driver driver_lmdb;
 extern const struct driver driver_cds_lfht;
 extern const struct driver driver_cds_lfht_qsbr;
+extern const struct driver driver_tbb;
+extern const struct driver driver_libcuckoo;
+extern const struct driver driver_ck_ht;
+extern const struct driver driver_dpdk;
+extern const struct driver driver_tkrzw_hash;
+extern const struct driver driver_tkrzw_tiny;
+extern const struct driver driver_tkrzw_cache;
+extern const struct driver driver_kyoto_stash;
+extern const struct driver driver_kyoto_proto;
+extern const struct driver driver_kyoto_cache;
+extern const struct driver driver_gdbm_memory;
+extern const struct driver driver_redis;
+extern const struct driver driver_memcached;
+extern const struct driver driver_clht;
+extern const struct driver driver_growt;
 
 struct peer {
     const struct driver *driver; /* NULL: left out of this build */
@@ -33,6 +50,8 @@ struct bench {
     const char *workloads; /* by default */
     const char *all;       /* what --workloads all means */
     unsigned workers_n;    /* 1: one; 2: one and two */
+    const char *timed;     /* by default with a clock around each call; NULL: none */
+    int limits;            /* measure the machine's, too */
 };
 extern const struct bench bench;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Boost.Interprocess as a map of byte strings: an unordered_map in a managed_shared_memory segment under one sharable
- * mutex.  Measured in bench/, killed and stopped in tests/baselines.
+ * Boost.Interprocess as a map of byte strings: an unordered_map in a managed_shared_memory segment under one mutex,
+ * sharable or not.  Measured in bench/, killed and stopped in tests/baselines.
  *
  * The best that its documentation offers for that:
  *   - buckets reserved for all keys; XXH3 as hash; strings that keep short keys inside the node
@@ -23,6 +23,7 @@
 #include <boost/interprocess/indexes/iset_index.hpp>
 #include <boost/interprocess/managed_shared_memory.hpp>
 #include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
+#include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <boost/interprocess/sync/interprocess_sharable_mutex.hpp>
 #include <boost/interprocess/sync/mutex_family.hpp>
 #include <boost/interprocess/sync/scoped_lock.hpp>
@@ -69,8 +70,8 @@ struct equal {
 using map_allocator = allocator<std::pair<const bytes, bytes>>;
 using map = boost::unordered_map<bytes, bytes, hasher, equal, map_allocator>;
 
-struct table {
-    bip::interprocess_sharable_mutex mutex;
+template <class Mutex> struct table {
+    Mutex mutex;
     map records;
     table(std::size_t keys, segment::segment_manager *manager)
         : records(keys, hasher(), equal(), map_allocator(manager))
@@ -83,30 +84,30 @@ struct no_table : std::runtime_error {
     no_table() : std::runtime_error("the segment holds no table") {}
 };
 
-/* The map as one process has it open. */
-class handle
+/* The map as one process has it open.  Sharing: the lock that readers take. */
+template <class Mutex, template <class> class Sharing> class handle_of
 {
   public:
-    using sharing = bip::sharable_lock<bip::interprocess_sharable_mutex>;
-    using alone = bip::scoped_lock<bip::interprocess_sharable_mutex>;
+    using sharing = Sharing<Mutex>;
+    using alone = bip::scoped_lock<Mutex>;
 
     /* A new one, empty, with room for so many keys.  The file is sparse; only what is touched takes memory. */
-    handle(bip::create_only_t, const char *name, std::size_t segment_bytes, std::size_t keys)
+    handle_of(bip::create_only_t, const char *name, std::size_t segment_bytes, std::size_t keys)
         : memory(bip::create_only, name, segment_bytes),
-          shared(memory.construct<table>("table")(keys, memory.get_segment_manager())),
+          shared(memory.construct<table<Mutex>>("table")(keys, memory.get_segment_manager())),
           chars(memory.get_segment_manager())
     {
     }
 
     /* The one of that name; no_table where its making was not finished. */
-    handle(bip::open_only_t, const char *name)
-        : memory(bip::open_only, name), shared(memory.find<table>("table").first), chars(memory.get_segment_manager())
+    handle_of(bip::open_only_t, const char *name)
+        : memory(bip::open_only, name), shared(memory.find<table<Mutex>>("table").first), chars(memory.get_segment_manager())
     {
         if (!shared)
             throw no_table();
     }
 
-    bip::interprocess_sharable_mutex &mutex() const { return shared->mutex; }
+    Mutex &mutex() const { return shared->mutex; }
 
     /* Copy the value; false = missing.  The caller holds the lock. */
     bool read(const view &key, void *buf, std::size_t buf_bytes, std::size_t *ret_bytes) const
@@ -175,9 +176,12 @@ class handle
     }
 
     segment memory;
-    table *shared;
+    table<Mutex> *shared;
     allocator<char> chars;
 };
+
+using handle = handle_of<bip::interprocess_sharable_mutex, bip::sharable_lock>;
+using exclusive_handle = handle_of<bip::interprocess_mutex, bip::scoped_lock>;
 
 } // namespace boost_map
 
