@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kill/below.h"
+#include "kill/machine.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 
@@ -120,6 +121,7 @@ void build_stage(struct stage *stage, const struct scenario *scenario, uint32_t 
     char name[64];
     struct shoal *map = NULL;
     stage_name(BUILD_SLOT, name);
+    machine_seed(seed + variant);
     memset(stage, 0, offsetof(struct stage, image));
     stage->shape = scenario->shape;
     stage->seed = seed;
