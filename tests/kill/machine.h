@@ -11,4 +11,8 @@
  * key lies.  Else a setup cannot be had again. */
 void machine_seed(uint64_t seed);
 
+/* The thread that the call begins is run in this one, as far as its second sleep: who is stepped has one thread.  Returns
+ * what the call does. */
+int machine_run_thread(int begin(void *arg), void *arg);
+
 #endif
