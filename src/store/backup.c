@@ -303,7 +303,7 @@ static int restore(struct store *from, const char *directory, shoal_progress_fn 
         board_unlock(&to->board);
     }
     if (why != 0)
-        rc = failed(to, "its lock", why);
+        rc = why == ETIMEDOUT ? lock_is_held(to, LOCK_MS, SHOAL_ESTORE) : failed(to, "its lock", why);
     if (to != NULL)
         store_close(to);
     return rc;
