@@ -72,17 +72,15 @@ static void progress_over(const struct lasting *lasting)
 
 int command_sync(int argc, char **argv)
 {
-    struct argp argp = request_argp;
-    struct request request = { 0 };
+    struct lasting lasting = { .unit = " groups" };
     struct shoal *map = NULL;
-    argp.args_doc = "MAP";
-    argp.doc = "Bring everything that is in the map to the disk of its store.";
-    request_parse(&argp, argc, argv, &request, 1, 1);
-    int code = request_open(&request, 0, &map);
+    lasting_parse(argc, argv, "MAP", "Bring everything that is in the map to the disk of its store.", 1, &lasting);
+    int code = request_open(&lasting.request, 0, &map);
     if (code == SHOAL_OK)
-        code = shoal_sync(map);
+        code = shoal_sync_with(map, progress_of(&lasting), &lasting);
+    progress_over(&lasting);
     shoal_close(map);
-    return answer(&request, code, request.words[0], NULL);
+    return answer(&lasting.request, code, lasting.request.words[0], NULL);
 }
 
 int command_warm(int argc, char **argv)
