@@ -436,6 +436,9 @@ struct shoal_report {
  * meanwhile.  0 = none broken; SHOAL_ECORRUPT = see ret_report, which is filled in both
  * cases.  SHOAL_CHANGED: a read-only map, whose store others wrote to all the time. */
 SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
+/* The same, and progress (may be NULL) is asked now and then, with groups, then spans of the heap, then pages of the store,
+ * whose writers wait for it too: it must not write to the map.  Ended by what it answers, ret_report stays as it was. */
+SHOAL_API int shoal_check_with(struct shoal *map, struct shoal_report *ret_report, shoal_progress_fn *progress, void *arg);
 
 struct shoal_reaped {
     size_t size; /* sizeof(struct shoal_reaped) */

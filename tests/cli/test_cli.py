@@ -276,6 +276,9 @@ def test_compact():
         run = Run("sync", "--progress", NAME)
         check(run.status == 0 and run.out == b"" and re.search(rb"\r\x1b\[K\d+ of about \d+ groups", run.err) and
               run.err.endswith(b"\r\x1b[K"), "sync --progress", run)
+        run = Run("check", "--progress", NAME)
+        check(run.status == 0 and re.search(rb"\r\x1b\[K\d+ of about \d+", run.err) and
+              run.err.endswith(b"\r\x1b[K"), "check --progress", run)
         run = Run("compact", "--progress", NAME)
         check(run.status == 0 and run.out == b"" and re.search(rb"\r\x1b\[K\d+ of about \d+", run.err) and
               run.err.endswith(b"\r\x1b[K"), "compact --progress", run)
