@@ -419,6 +419,10 @@ struct shoal_stats {
 /* Counts by a walk over the heap's block headers: O(heap). */
 SHOAL_API int shoal_stats(struct shoal *map, struct shoal_stats *ret_stats);
 
+/* Called now and then by calls that last: so many of about so many records are done.  Anything but 0 ends the call with
+ * that answer (a number > 0). */
+typedef int shoal_progress_fn(uint64_t done, uint64_t total, void *arg);
+
 struct shoal_report {
     size_t size; /* sizeof(struct shoal_report) */
     uint64_t problems; /* contradictions found; the first is in text */
@@ -436,6 +440,9 @@ struct shoal_report {
  * meanwhile.  0 = none broken; SHOAL_ECORRUPT = see ret_report, which is filled in both
  * cases.  SHOAL_CHANGED: a read-only map, whose store others wrote to all the time. */
 SHOAL_API int shoal_check(struct shoal *map, struct shoal_report *ret_report);
+/* The same, and progress (may be NULL) is asked now and then, with groups, then spans of the heap, then pages of the store,
+ * whose writers wait for it too: it must not write to the map.  Ended by what it answers, ret_report stays as it was. */
+SHOAL_API int shoal_check_with(struct shoal *map, struct shoal_report *ret_report, shoal_progress_fn *progress, void *arg);
 
 struct shoal_reaped {
     size_t size; /* sizeof(struct shoal_reaped) */
@@ -459,6 +466,9 @@ SHOAL_API int shoal_reap(struct shoal *map, struct shoal_reaped *ret_reaped);
  * the map contradicts its checksum, or a page of the store its own; what is sound of
  * the others is on disk. */
 SHOAL_API int shoal_sync(struct shoal *map);
+/* The same, and progress (may be NULL) is asked now and then, with the groups of the map that were looked at, while nothing
+ * waits for it.  Ended by what it answers, the call promises nothing. */
+SHOAL_API int shoal_sync_with(struct shoal *map, shoal_progress_fn *progress, void *arg);
 
 struct shoal_flush {
     size_t size;          /* sizeof(struct shoal_flush) */
@@ -478,10 +488,6 @@ struct shoal_flush {
 SHOAL_API int shoal_flush_start(struct shoal *map, const struct shoal_flush *how);
 /* 0 also where nothing was started.  Waits for a sync that is under way. */
 SHOAL_API int shoal_flush_stop(struct shoal *map);
-
-/* Called now and then by calls that last: so many of about so many records are done.  Anything but 0 ends the call with
- * that answer (a number > 0). */
-typedef int shoal_progress_fn(uint64_t done, uint64_t total, void *arg);
 
 /* Bring records up from the store, as long as there is room for them: a map that was made over an
  * old store serves its keys from memory then.  Others may read and write meanwhile.

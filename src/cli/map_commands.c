@@ -4,7 +4,7 @@
  */
 #include "commands.h"
 #include "fields.h"
-#include "request.h"
+#include "lasting.h"
 
 #include <grp.h>
 #include <stdlib.h>
@@ -338,28 +338,30 @@ static const struct field check_fields[] = {
 
 int command_check(int argc, char **argv)
 {
-    struct request request = { 0 };
-    struct shoal *map;
+    struct lasting lasting = { .unit = "" };
+    const struct request *request = &lasting.request;
+    struct shoal *map = NULL;
     struct shoal_report report = SHOAL_REPORT_INIT;
     json_t *members = NULL;
-    int code = open_for(argc, argv,
-                        "Test every invariant of a map, also while others write.  Exit status 4: one is broken.",
-                        SHOAL_RDONLY, &request, &map);
+    lasting_parse(argc, argv, "MAP", "Test every invariant of a map, also while others write.  Exit status 4: one is broken.", 1,
+                  &lasting);
+    int code = request_open(request, SHOAL_RDONLY, &map);
     bool opened = code == SHOAL_OK;
     if (opened)
-        code = shoal_check(map, &report);
+        code = shoal_check_with(map, &report, progress_of(&lasting), &lasting);
     if (code == SHOAL_CHANGED) { /* its store was written to all the time: under the lock then */
         shoal_close(map);
         map = NULL;
-        code = request_open(&request, 0, &map);
+        code = request_open(request, 0, &map);
         opened = code == SHOAL_OK;
         if (opened)
-            code = shoal_check(map, &report);
+            code = shoal_check_with(map, &report, progress_of(&lasting), &lasting);
     }
+    progress_over(&lasting);
     if (opened && (code == SHOAL_OK || report.problems > 0))
-        members = SHOW(&request, check_fields, &report);
+        members = SHOW(request, check_fields, &report);
     shoal_close(map);
-    return answer(&request, code, request.words[0], members);
+    return answer(request, code, request->words[0], members);
 }
 
 static const struct field reap_fields[] = {

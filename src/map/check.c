@@ -18,14 +18,36 @@
 #include "table/walk.h"
 #include "tier/tier.h"
 
+#define PROGRESS_GROUPS 1024u
+#define PROGRESS_SPANS 64u
+
+struct course {
+    shoal_progress_fn *progress; /* may be NULL */
+    void *arg;
+    int ended; /* what it answered: of its own, since it may be any number */
+};
+
 struct checker {
     const struct segment *segment;
+    struct course *course;
     struct shoal_report *report;
     const char *store_name;
     void *value;
     uint64_t value_room;
     uint8_t key[SHOAL_KEY_MAX + 1];
 };
+
+static int course_ask(uint64_t done, uint64_t total, void *arg)
+{
+    struct course *course = arg;
+    course->ended = course->progress(done, total, course->arg);
+    return course->ended;
+}
+
+static bool has_ended(struct checker *c, uint64_t done, uint64_t total)
+{
+    return c->course->progress != NULL && course_ask(done, total, c->course) != 0;
+}
 
 __attribute__((format(printf, 2, 3))) static void problem(struct checker *c, const char *format, ...)
 {
@@ -130,6 +152,8 @@ static int check_slots(struct checker *c)
     c->report->groups = s->geo.groups_all_n;
     for (uint64_t i = 0; i < s->slots_n; i++) {
         uint64_t w = load_acquire_u64(segment_slot(s, i)); /* [slot-publish] */
+        if (i % ((uint64_t)PROGRESS_GROUPS * GROUP_SLOTS) == 0 && has_ended(c, i / GROUP_SLOTS, s->geo.groups_all_n))
+            return c->course->ended;
         if (w == 0)
             continue;
         enum slot_state state = slot_state(w);
@@ -200,10 +224,15 @@ static void check_run(struct checker *c, uint32_t span_i, uint64_t word)
     c->report->unreferenced += n.unreferenced;
 }
 
-static void check_spans(struct checker *c)
+static int check_spans(struct checker *c)
 {
     const struct segment *s = c->segment;
-    for (uint32_t i = 0; i < s->geo.spans_n;) {
+    for (uint32_t i = 0, next = 0; i < s->geo.spans_n;) {
+        if (i >= next) {
+            if (has_ended(c, i, s->geo.spans_n))
+                return c->course->ended;
+            next = i + PROGRESS_SPANS;
+        }
         uint64_t word = load_acquire_u64(&s->spans[i]); /* [span-ready] */
         enum span_state state = span_state(word);
         if (segment_run_begins(s, i, word)) {
@@ -216,6 +245,7 @@ static void check_spans(struct checker *c)
             problem(c, "span %u: word %016llx describes no run", i, (unsigned long long)word);
         i++;
     }
+    return 0;
 }
 
 /* -- Counts --------------------------------------------------------------------------------------------- */
@@ -249,11 +279,12 @@ static int check_store(struct checker *c, struct call *call)
     uint64_t n;
     call_pin(call);
     c->store_name = store_name(call->map->tier->store);
-    int rc = store_check(call->map->tier->store, store_problem, c, &n);
+    int rc = store_check_with(call->map->tier->store, store_problem, c, c->course->progress != NULL ? course_ask : NULL,
+                              c->course, &n);
     return rc == SHOAL_ECORRUPT ? 0 : rc;
 }
 
-static int check_once(struct shoal *map, struct shoal_report *ret_report)
+static int check_once(struct shoal *map, struct course *course, struct shoal_report *ret_report)
 {
     struct call call;
     int rc = move_call_begin(map, &call);
@@ -267,12 +298,13 @@ static int check_once(struct shoal *map, struct shoal_report *ret_report)
     }
     struct shoal_report *report = ret_report;
     c->segment = call.segment;
+    c->course = course;
     c->report = report;
     uint64_t print = count_fingerprint(c->segment), activity = settle_activity(c->segment);
     bool at_rest = count_is_at_rest(c->segment);
     rc = check_slots(c);
     if (rc == 0)
-        check_spans(c);
+        rc = check_spans(c);
     if (rc == 0 && call.map->tier != NULL)
         rc = check_store(c, &call);
     report->counted = (uint64_t)count_sum(c->segment);
@@ -282,22 +314,25 @@ static int check_once(struct shoal *map, struct shoal_report *ret_report)
         check_counts(c);
     free(c->value);
     free(c);
-    if (segment_has_successor(call.segment)) /* what has moved meanwhile looked like a contradiction */
+    if (course->ended == 0 && segment_has_successor(call.segment)) /* what has moved meanwhile looked like a contradiction */
         rc = TABLE_MOVED;
     call_end(&call);
     return rc;
 }
 
-int shoal_check(struct shoal *map, struct shoal_report *ret_report)
+int shoal_check(struct shoal *map, struct shoal_report *ret_report) { return shoal_check_with(map, ret_report, NULL, NULL); }
+
+int shoal_check_with(struct shoal *map, struct shoal_report *ret_report, shoal_progress_fn *progress, void *arg)
 {
+    struct course course = { .progress = progress, .arg = arg };
     if (ret_report == NULL || ret_report->size != sizeof *ret_report)
         return error_set(SHOAL_EINVAL, "shoal_check: ret_report is NULL or not initialised");
     struct shoal_report report;
     int rc;
     do {
         report = (struct shoal_report)SHOAL_REPORT_INIT;
-        rc = check_once(map, &report);
-    } while (rc == TABLE_MOVED);
+        rc = check_once(map, &course, &report);
+    } while (rc == TABLE_MOVED && course.ended == 0);
     if (rc != 0)
         return rc;
     *ret_report = report;

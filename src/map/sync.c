@@ -25,7 +25,7 @@ static int store_call(struct shoal *map, const char *what, struct call *ret_call
     return rc;
 }
 
-int shoal_sync(struct shoal *map)
+int shoal_sync_with(struct shoal *map, shoal_progress_fn *progress, void *arg)
 {
     int rc;
     bool moved;
@@ -34,12 +34,14 @@ int shoal_sync(struct shoal *map)
         rc = store_call(map, "sync", &call);
         if (rc != 0)
             return rc;
-        rc = tier_sync(call.map->tier, call.a);
+        rc = tier_sync(call.map->tier, call.a, progress, arg);
         moved = segment_has_successor(call.segment); /* and was passed over where it is sealed */
         call_end(&call);
     } while (moved && rc == 0);
     return rc;
 }
+
+int shoal_sync(struct shoal *map) { return shoal_sync_with(map, NULL, NULL); }
 
 int shoal_warm(struct shoal *map, shoal_progress_fn *progress, void *arg, uint64_t *ret_n)
 {

@@ -80,10 +80,15 @@ int store_pin_check(struct store_pin *pin)
 
 static int failed(const struct store *to, const char *what, int why) { return pager_failed(&to->pager, what, why); }
 
+/* Behind a failed flush the kernel may say that all of it is there, and have dropped what it could not write; whoever goes
+ * on would compare with that, and find nothing to write.  So he must begin anew. */
 static int flush(const struct store *to)
 {
     int why = file_flush(to->file);
-    return why == 0 ? SHOAL_OK : failed(to, "flush", why);
+    if (why == 0)
+        return SHOAL_OK;
+    (void)file_resize(to->file, 0);
+    return failed(to, "flush", why);
 }
 
 /* The other two places get their pages too, and forget what was there. */
@@ -298,7 +303,7 @@ static int restore(struct store *from, const char *directory, shoal_progress_fn 
         board_unlock(&to->board);
     }
     if (why != 0)
-        rc = failed(to, "its lock", why);
+        rc = why == ETIMEDOUT ? lock_is_held(to, LOCK_MS, SHOAL_ESTORE) : failed(to, "its lock", why);
     if (to != NULL)
         store_close(to);
     return rc;

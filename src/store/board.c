@@ -200,6 +200,8 @@ int board_lock(struct board *board, int timeout_ms)
     int why = mutex_lock_until(&board->mutex, until);
     if (why != 0)
         return why;
+    if (board->page != NULL && load_relaxed_u32(&board->page->bell) == board->rung) /* relaxed: a hint */
+        board_give_way(board); /* nobody had it since: on a busy machine who waits would meet it locked again each time */
     why = byte_lock_until(board, until);
     if (why == 0)
         why = settle_page(board);
@@ -219,7 +221,7 @@ void board_unlock(struct board *board)
     os_unlock(board->lock_file, LOCK_BYTE); /* a child made without fork's hooks may have the description too */
     file_close(board->lock_file);
     board->lock_file = -1;
-    (void)fetch_add_u32(&board->page->bell, 1); /* [store-bell] */
+    board->rung = fetch_add_u32(&board->page->bell, 1) + 1; /* [store-bell] */
     os_futex_wake_all(&board->page->bell);
     (void)pthread_mutex_unlock(&board->mutex);
 }

@@ -83,6 +83,7 @@ struct board {
     int lock_file;           /* the description that holds locks; -1 between them */
     int pin_file[BOARD_PINS]; /* those that hold this process's pins; -1: not its own */
     uint32_t pid;            /* who opened lock_file and made the mutex */
+    uint32_t rung;           /* the bell, as this process rang it last */
     pthread_mutex_t mutex;   /* between the threads of this process */
     struct board *next;      /* all boards of this process, for its forks */
 };

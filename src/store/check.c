@@ -15,6 +15,7 @@
 #define LOCK_MS 10000
 #define KEPT_MAX 32u  /* faults; more are only counted */
 #define ROUNDS_MAX 16 /* without the lock: others have written meanwhile */
+#define PROGRESS_EVERY 256u /* pages */
 
 struct checking {
     struct store *store;
@@ -22,6 +23,10 @@ struct checking {
     struct space space;
     uint64_t *used;        /* a bit for each page that something leads to */
     uint64_t records_n, record_bytes;
+    shoal_progress_fn *progress; /* may be NULL */
+    void *progress_arg;
+    uint64_t done, next; /* pages; when progress is asked */
+    int ended;           /* what it answered */
     struct store_fault kept[KEPT_MAX]; /* until it is known that nobody has written over what was read */
     uint64_t faults_n;
 };
@@ -58,7 +63,19 @@ static int mark(void *arg, uint64_t page, uint64_t pages_n)
             fault(c, i, "in use twice");
         *word |= bit;
     }
+    c->done += pages_n;
     return SHOAL_OK;
+}
+
+static bool has_ended(struct checking *c)
+{
+    if (c->progress != NULL && c->ended == 0 && c->done >= c->next) {
+        const struct page_meta *meta = &c->meta;
+        uint64_t total = meta->pages_end - meta->free_n - meta->held_n;
+        c->next = c->done + PROGRESS_EVERY;
+        c->ended = c->progress(c->done < total ? c->done : total, total, c->progress_arg);
+    }
+    return c->ended != 0;
 }
 
 static void mark_space(struct checking *c)
@@ -169,7 +186,7 @@ static void check_node(struct checking *c, struct node_child child, unsigned lev
         fault_said(c, child.ref.page);
         return;
     }
-    for (uint32_t i = 0; i < NODE_ENTRIES;) {
+    for (uint32_t i = 0; i < NODE_ENTRIES && !has_ended(c);) {
         struct node_child next = node_child_at(&node, i);
         uint64_t first = node.head.prefix | (uint64_t)i << (64 - NODE_BITS) >> child.depth;
         i += node_span(child.depth, next.depth);
@@ -200,13 +217,14 @@ static int check_all(struct checking *c)
     }
     mark_space(c);
     check_node(c, (struct node_child){ meta->root, 0 }, meta->head.level, 0);
-    check_space(c);
-    if (c->records_n != meta->records_n || c->record_bytes != meta->record_bytes)
+    if (c->ended == 0)
+        check_space(c);
+    if (c->ended == 0 && (c->records_n != meta->records_n || c->record_bytes != meta->record_bytes))
         fault(c, meta->head.page, "%" PRIu64 " records of %" PRIu64 " bytes are there, the meta says %" PRIu64 " of %" PRIu64,
               c->records_n, c->record_bytes, meta->records_n, meta->record_bytes);
     free(c->used);
     space_drop(&c->space);
-    return SHOAL_OK;
+    return c->ended;
 }
 
 /* Another root counts by now, so what the first one led to may have been written over. */
@@ -220,11 +238,11 @@ static bool has_moved(struct checking *c)
 static int check_root(struct checking *c, bool locked)
 {
     for (int round = 0; round < ROUNDS_MAX; round++) {
-        c->faults_n = c->records_n = c->record_bytes = 0;
+        c->faults_n = c->records_n = c->record_bytes = c->done = c->next = 0;
         int rc = meta_current(c->store, &c->meta);
         if (rc == SHOAL_OK)
             rc = check_all(c);
-        if ((rc == SHOAL_OK && c->faults_n == 0) || locked || !has_moved(c))
+        if (c->ended != 0 || (rc == SHOAL_OK && c->faults_n == 0) || locked || !has_moved(c))
             return rc;
     }
     c->faults_n = 0;
@@ -234,10 +252,18 @@ static int check_root(struct checking *c, bool locked)
 
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n)
 {
+    return store_check_with(store, each, arg, NULL, NULL, ret_faults_n);
+}
+
+int store_check_with(struct store *store, store_fault_fn *each, void *arg, shoal_progress_fn *progress, void *progress_arg,
+                     uint64_t *ret_faults_n)
+{
     struct checking *c = calloc(1, sizeof *c);
     if (c == NULL)
         return error_os("%s: memory to check it", store->name);
     c->store = store;
+    c->progress = progress;
+    c->progress_arg = progress_arg;
     int rc = store->writable ? store_lock(store, LOCK_MS) : SHOAL_OK;
     bool locked = store->writable && rc == SHOAL_OK;
     if (rc == SHOAL_EFULL) {

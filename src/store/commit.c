@@ -176,16 +176,11 @@ static int locked(struct store *store)
 
 int store_lock(struct store *store, int timeout_ms)
 {
-    char holder[BOARD_HOLDER_BYTES];
     if (!store->writable)
         return error_set(SHOAL_EREADONLY, "%s: opened read-only", store->name);
     int why = board_lock(&store->board, timeout_ms);
-    if (why == ETIMEDOUT) {
-        board_holder(&store->board, holder);
-        return error_set(SHOAL_EFULL, "%s: %s writes to it, for more than %d ms", store->name, holder, timeout_ms);
-    }
     if (why != 0)
-        return pager_failed(&store->pager, "its lock", why);
+        return why == ETIMEDOUT ? lock_is_held(store, timeout_ms, SHOAL_EFULL) : pager_failed(&store->pager, "its lock", why);
     int rc = locked(store);
     if (rc != SHOAL_OK)
         board_unlock(&store->board);

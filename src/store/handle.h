@@ -74,6 +74,9 @@ int meta_make_store(struct store *store);
 /* One without files: NULL, no memory. */
 struct store *store_alloc(const char *directory, bool writable);
 
+/* board_lock has timed out: the code, with a text that says who has it. */
+int lock_is_held(const struct store *store, int timeout_ms, int code);
+
 /* -- Names (store.c) ------------------------------------------------------------------------------ */
 
 /* That of the pages, and that of the directory that holds them, are on disk.  *ret_lost: they may never be, in this life

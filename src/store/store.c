@@ -21,6 +21,18 @@ static int os_failed(const char *name, const char *what, int why)
     return SHOAL_ESTORE;
 }
 
+int lock_is_held(const struct store *store, int timeout_ms, int code)
+{
+    char holder[BOARD_HOLDER_BYTES];
+    board_holder(&store->board, holder);
+    return error_set(code, "%s: %s writes to it, for more than %d ms", store->name, holder, timeout_ms);
+}
+
+static int lock_failed(const struct store *store, int why)
+{
+    return why == ETIMEDOUT ? lock_is_held(store, OPEN_LOCK_MS, SHOAL_ESTORE) : os_failed(store->name, "its lock", why);
+}
+
 /* -- Names ---------------------------------------------------------------------------------------- */
 
 /* A parent that one may not read (EACCES) is not where one made a directory. */
@@ -73,7 +85,7 @@ static int make_or_open(struct store *store)
 {
     int why = board_lock(&store->board, OPEN_LOCK_MS);
     if (why != 0)
-        return os_failed(store->name, "its lock", why);
+        return lock_failed(store, why);
     int rc = SHOAL_OK;
     why = file_open(store->dir, PAGES_NAME, true, &store->file);
     if (why == ENOENT)
@@ -196,7 +208,7 @@ int store_bind(struct store *store, uint64_t user, const char *name)
         return SHOAL_OK;
     int why = board_lock(&store->board, OPEN_LOCK_MS);
     if (why != 0)
-        return os_failed(store->name, "its lock", why);
+        return lock_failed(store, why);
     why = board_bind(&store->board, user, name, &store->bind_file);
     if (why == EBUSY)
         board_user(&store->board, other);

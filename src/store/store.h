@@ -165,5 +165,8 @@ typedef void store_fault_fn(void *arg, const struct store_fault *fault);
 /* Every page that the present root leads to, every record, every count; `each` is told of the first 32 faults.  Takes the lock
  * where the store can be written to.  SHOAL_ECORRUPT: there were some; SHOAL_CHANGED: read-only, and others wrote. */
 int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n);
+/* And `progress` is asked, under that lock, with pages; what it answers, not 0, ends it. */
+int store_check_with(struct store *store, store_fault_fn *each, void *arg, shoal_progress_fn *progress, void *progress_arg,
+                     uint64_t *ret_faults_n);
 
 #endif

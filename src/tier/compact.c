@@ -87,7 +87,7 @@ static int bits_take(struct tier *tier, shoal_progress_fn *progress, void *arg)
 
 int tier_compact(struct tier *tier, struct attachment *a, shoal_progress_fn *progress, void *arg)
 {
-    int rc = tier_sync(tier, a); /* what was deleted above is deleted below */
+    int rc = tier_sync(tier, a, NULL, NULL); /* what was deleted above is deleted below */
     if (rc == 0)
         rc = bits_take(tier, progress, arg);
     return rc == 0 ? store_compact(tier->store, progress, arg) : rc;

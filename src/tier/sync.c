@@ -132,21 +132,25 @@ static int pass_end(struct pass *p, int rc)
     return rc != 0 ? rc : p->code;
 }
 
-int tier_sync(struct tier *tier, struct attachment *a)
+int tier_sync(struct tier *tier, struct attachment *a, shoal_progress_fn *progress, void *arg)
 {
     struct pass p;
+    const struct geometry *geo = &tier->segment->geo;
     int rc = pass_begin(tier, a, &p);
     if (rc != 0)
         return rc;
     mark_under_way(tier->segment);
-    for (uint64_t word = 0; rc == 0 && word < tier->segment->geo.dirty_n;)
-        rc = pass(&p, &word);
+    for (uint64_t word = 0; rc == 0 && word < geo->dirty_n;) {
+        rc = progress != NULL ? progress(word * 64, geo->groups_all_n, arg) : 0;
+        if (rc == 0)
+            rc = pass(&p, &word);
+    }
     return pass_end(&p, rc);
 }
 
 int tier_backup(struct tier *tier, struct attachment *a, const char *directory, shoal_progress_fn *progress, void *arg)
 {
-    int rc = tier_sync(tier, a);
+    int rc = tier_sync(tier, a, NULL, NULL);
     return rc == 0 ? store_backup(tier->store, directory, progress, arg) : rc;
 }
 

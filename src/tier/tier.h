@@ -42,9 +42,10 @@ void tier_close(struct tier *tier); /* NULL is allowed */
  * again.  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED, SHOAL_ESTORE, SHOAL_ECORRUPT. */
 int tier_read(struct tier *tier, struct attachment *a, const struct probe *p, struct read_sink *sink);
 
-/* Everything that took effect before is in the store and on disk when it returns.  0, SHOAL_EFULL (the text names who holds
- * the store), SHOAL_ESTORE, SHOAL_ECORRUPT. */
-int tier_sync(struct tier *tier, struct attachment *a);
+/* Everything that took effect before is in the store and on disk when it returns.  `progress` (may be NULL) is asked between
+ * holds of the store's lock, with groups; what it answers, not 0, ends it.  0, SHOAL_EFULL (the text names who holds the
+ * store), SHOAL_ESTORE, SHOAL_ECORRUPT. */
+int tier_sync(struct tier *tier, struct attachment *a, shoal_progress_fn *progress, void *arg);
 /* The same for one key, and what else is not in the store yet, up to a bound. */
 int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *p);
 

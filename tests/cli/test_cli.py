@@ -273,6 +273,12 @@ def test_compact():
         check(after["records"] == len(keep) and after["pages"] <= live + live // 8 + 32 and
               after["file_bytes"] <= before["file_bytes"], "the file is as small as what is in it", after)
         expect(0, "check", NAME)
+        run = Run("sync", "--progress", NAME)
+        check(run.status == 0 and run.out == b"" and re.search(rb"\r\x1b\[K\d+ of about \d+ groups", run.err) and
+              run.err.endswith(b"\r\x1b[K"), "sync --progress", run)
+        run = Run("check", "--progress", NAME)
+        check(run.status == 0 and re.search(rb"\r\x1b\[K\d+ of about \d+", run.err) and
+              run.err.endswith(b"\r\x1b[K"), "check --progress", run)
         run = Run("compact", "--progress", NAME)
         check(run.status == 0 and run.out == b"" and re.search(rb"\r\x1b\[K\d+ of about \d+", run.err) and
               run.err.endswith(b"\r\x1b[K"), "compact --progress", run)

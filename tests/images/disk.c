@@ -151,6 +151,7 @@ void disk_advance(struct disk *disk, const struct log *log, uint32_t i)
     switch (entry->kind) {
     case LOG_BEGUN:
     case LOG_RETURNED:
+    case LOG_FLUSH_FAILED:
         break;
     case LOG_FLUSH:
     case LOG_FLUSH_DIRECTORY:
@@ -167,6 +168,15 @@ void disk_advance(struct disk *disk, const struct log *log, uint32_t i)
         pend(disk, log, i);
         break;
     }
+}
+
+void disk_lose(struct disk *disk, uint32_t file)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < disk->pending_n; i++)
+        if (!is_flushed_by(disk_op(disk, i), LOG_FLUSH, file))
+            disk->pending[left++] = disk->pending[i];
+    disk->pending_n = left;
 }
 
 void disk_settle(struct disk *disk, const uint8_t *how, size_t cut)

@@ -48,6 +48,9 @@ void disk_copy(const struct disk *from, struct disk *to);
 /* The log's i-th entry has happened. */
 void disk_advance(struct disk *disk, const struct log *log, uint32_t i);
 
+/* A flush of the file has failed: the kernel has dropped what was pending of it, and no later flush brings it. */
+void disk_lose(struct disk *disk, uint32_t file);
+
 /* Nothing is pending any more: of each operation there is what `how` says, `cut` being its byte for heads and tails.
  * how NULL: all of them are kept. */
 void disk_settle(struct disk *disk, const uint8_t *how, size_t cut);

@@ -56,7 +56,7 @@ void log_say(const struct log *log, uint32_t i, char ret_text[LOG_TEXT_BYTES])
     static const char *const names[] = {
         [LOG_MAKE_DIRECTORY] = "make the directory", [LOG_FLUSH_PARENT] = "flush the directory's parent",
         [LOG_MAKE] = "make", [LOG_RENAME] = "rename", [LOG_FLUSH_DIRECTORY] = "flush the directory",
-        [LOG_WRITE] = "write", [LOG_RESIZE] = "resize", [LOG_FLUSH] = "flush", [LOG_REBOOT] = "reboot",
+        [LOG_WRITE] = "write", [LOG_RESIZE] = "resize", [LOG_FLUSH] = "flush", [LOG_FLUSH_FAILED] = "a failed flush", [LOG_REBOOT] = "reboot",
         [LOG_BEGUN] = "begun", [LOG_RETURNED] = "returned",
     };
     const struct log_entry *entry = &log->entry[i];
@@ -71,6 +71,7 @@ void log_say(const struct log *log, uint32_t i, char ret_text[LOG_TEXT_BYTES])
     case LOG_WRITE:
     case LOG_RESIZE:
     case LOG_FLUSH:
+    case LOG_FLUSH_FAILED:
         (void)snprintf(rest, room, " file %u at %llu: %zu bytes", entry->file, (unsigned long long)entry->at,
                        entry->data.bytes);
         break;

@@ -23,6 +23,7 @@ enum log_kind {
     LOG_WRITE,
     LOG_RESIZE,          /* at: the size */
     LOG_FLUSH,
+    LOG_FLUSH_FAILED,    /* what was pending may be read from now on and never reach the disk (disk_lose) */
     LOG_REBOOT,          /* the machine goes down in good order and comes up again: everything is on disk */
     LOG_BEGUN,           /* state, is_commit: a call that publishes it */
     LOG_RETURNED,        /* the same, and it succeeded */

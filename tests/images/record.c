@@ -20,6 +20,7 @@
 #define OPEN_MAX_N 64u
 #define LOCK_NAME "lock"
 #define LOCK_FILE (NO_FILE - 1) /* its bytes are kept beside each entry */
+#define OTHER_FILE (NO_FILE - 2) /* in another directory than the one that is recorded */
 #define LOCK_BYTES_MAX 65536u
 #define WALL_NS 1800000000000000000 /* the year 2027 */
 
@@ -31,7 +32,7 @@ const char *const record_how_names[FAIL_KINDS] = { "not", "eio", "enospc", "shor
 
 struct open {
     int fd;
-    bool is_directory, is_parent;
+    bool is_directory, is_parent, is_other;
     uint32_t file;
 };
 
@@ -51,10 +52,10 @@ static struct record_failed failed;
 
 /* -- What is open ------------------------------------------------------------------------------------ */
 
-static void opens_add(int fd, bool is_directory, bool is_parent, uint32_t file)
+static void opens_add(const struct open *open)
 {
     require(opens_n < OPEN_MAX_N, "%u files are open", opens_n);
-    opens[opens_n++] = (struct open){ fd, is_directory, is_parent, file };
+    opens[opens_n++] = *open;
 }
 
 static struct open *opens_find(int fd)
@@ -67,9 +68,13 @@ static struct open *opens_find(int fd)
 
 static const char *name_of(uint32_t file)
 {
+    if (file == OTHER_FILE)
+        return RECORD_OTHER;
     const char *name = file == LOCK_FILE ? LOCK_NAME : file == NO_FILE ? "" : names_of(&into->live, file);
     return name == NULL ? "a file without a name" : name;
 }
+
+static bool is_recorded(uint32_t file) { return file != LOCK_FILE && file != OTHER_FILE; }
 
 uint32_t record_open_n(const char **ret_name)
 {
@@ -190,19 +195,28 @@ int __wrap_file_open_directory(const char *path, bool make, int *ret_dir)
 {
     if (arrive(CALL_OPEN_DIRECTORY, "") != FAIL_NOT)
         return EIO;
+    const size_t n = strlen(directory);
     bool is_own = strcmp(path, directory) == 0, is_new = access(path, F_OK) != 0;
+    bool is_parent = strncmp(path, directory, n) == 0 && strcmp(path + n, "/..") == 0;
     int why = __real_file_open_directory(path, make, ret_dir);
     if (why != 0)
         return why;
     if (is_own && is_new)
         (void)note(LOG_MAKE_DIRECTORY, (struct log_bytes){ 0, 0 });
-    opens_add(*ret_dir, true, !is_own, NO_FILE);
+    opens_add(&(struct open){ *ret_dir, true, is_parent, !is_own && !is_parent, NO_FILE });
     return 0;
 }
 
-static uint32_t file_named(const char *name)
+static uint32_t file_named(int dir, const char *name)
 {
+    if (opens_find(dir)->is_other)
+        return OTHER_FILE;
     return strcmp(name, LOCK_NAME) == 0 ? LOCK_FILE : names_find(&into->live, name);
+}
+
+static void opened(int dir, const char *name, int file)
+{
+    opens_add(&(struct open){ .fd = file, .file = file_named(dir, name) });
 }
 
 int __real_file_open(int dir, const char *name, bool writable, int *ret_file);
@@ -213,14 +227,14 @@ int __wrap_file_open(int dir, const char *name, bool writable, int *ret_file)
         return EIO;
     int why = __real_file_open(dir, name, writable, ret_file);
     if (why == 0)
-        opens_add(*ret_file, false, false, file_named(name));
+        opened(dir, name, *ret_file);
     return why;
 }
 
 /* A file other than the lock has a number as soon as it is there. */
-static void made(const char *name, struct log_bytes lock_before)
+static void made(int dir, const char *name, struct log_bytes lock_before)
 {
-    if (strcmp(name, LOCK_NAME) == 0)
+    if (strcmp(name, LOCK_NAME) == 0 || opens_find(dir)->is_other)
         return;
     names_set(&into->live, name, into->files_n);
     note_named(LOG_MAKE, lock_before, name, "", into->files_n++);
@@ -237,9 +251,9 @@ int __wrap_file_open_or_make(int dir, const char *name, int *ret_file)
     int why = __real_file_open_or_make(dir, name, ret_file);
     if (why != 0)
         return why;
-    if (file_named(name) == NO_FILE)
-        made(name, lock_before);
-    opens_add(*ret_file, false, false, file_named(name));
+    if (file_named(dir, name) == NO_FILE)
+        made(dir, name, lock_before);
+    opened(dir, name, *ret_file);
     return 0;
 }
 
@@ -254,8 +268,8 @@ int __wrap_file_make(int dir, const char *name, int *ret_file)
     int why = __real_file_make(dir, name, ret_file);
     if (why != 0)
         return why;
-    made(name, lock_before);
-    opens_add(*ret_file, false, false, file_named(name));
+    made(dir, name, lock_before);
+    opened(dir, name, *ret_file);
     return 0;
 }
 
@@ -268,7 +282,7 @@ int __wrap_file_rename(int dir, const char *name, const char *to)
         return how == FAIL_ENOSPC ? ENOSPC : EIO;
     struct log_bytes lock_before = keep_lock();
     int why = __real_file_rename(dir, name, to);
-    if (why != 0)
+    if (why != 0 || opens_find(dir)->is_other)
         return why;
     note_named(LOG_RENAME, lock_before, name, to, names_find(&into->live, name));
     names_rename(&into->live, name, to);
@@ -283,7 +297,7 @@ int __wrap_file_flush_directory(int dir)
         return EIO;
     struct log_bytes lock_before = keep_lock();
     int why = __real_file_flush_directory(dir);
-    if (why == 0)
+    if (why == 0 && !opens_find(dir)->is_other)
         (void)note(opens_find(dir)->is_parent ? LOG_FLUSH_PARENT : LOG_FLUSH_DIRECTORY, lock_before);
     return why;
 }
@@ -338,7 +352,7 @@ int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, u
     if (how == FAIL_SHORT)
         data.bytes /= 2;
     int why = how == FAIL_SHORT ? write_half(file, data, at) : __real_file_write(file, parts, parts_n, at);
-    if ((why == 0 || how == FAIL_SHORT) && number != LOCK_FILE) {
+    if ((why == 0 || how == FAIL_SHORT) && is_recorded(number)) {
         struct log_entry *entry = note(LOG_WRITE, lock_before);
         entry->file = number;
         entry->at = at;
@@ -353,12 +367,10 @@ int __wrap_file_flush(int file)
 {
     const uint32_t number = opens_find(file)->file;
     enum record_how how = arrive(CALL_FLUSH, name_of(number));
-    if (how != FAIL_NOT)
-        return how == FAIL_ENOSPC ? ENOSPC : EIO;
     struct log_bytes lock_before = keep_lock();
-    int why = __real_file_flush(file);
-    if (why == 0 && number != LOCK_FILE)
-        note(LOG_FLUSH, lock_before)->file = number;
+    int why = how == FAIL_NOT ? __real_file_flush(file) : how == FAIL_ENOSPC ? ENOSPC : EIO;
+    if (is_recorded(number) && (why == 0 || how != FAIL_NOT))
+        note(why == 0 ? LOG_FLUSH : LOG_FLUSH_FAILED, lock_before)->file = number;
     return why;
 }
 
@@ -372,7 +384,7 @@ int __wrap_file_resize(int file, uint64_t bytes)
         return how == FAIL_ENOSPC ? ENOSPC : EIO;
     struct log_bytes lock_before = keep_lock();
     int why = __real_file_resize(file, bytes);
-    if (why == 0 && number != LOCK_FILE) {
+    if (why == 0 && is_recorded(number)) {
         struct log_entry *entry = note(LOG_RESIZE, lock_before);
         entry->file = number;
         entry->at = bytes;

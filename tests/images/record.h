@@ -10,7 +10,8 @@
 
 /* -- What is recorded -------------------------------------------------------------------------------- */
 
-/* The store in this directory, into this log, from now on.  Nothing of it is open. */
+/* The store in this directory, into this log, from now on.  Nothing of it is open.  Calls on files of other directories
+ * are counted and may fail, and are not written down. */
 void record_into(struct log *log, const char *directory);
 void record_mark(enum log_kind kind, uint32_t state, bool is_commit);
 
@@ -51,10 +52,11 @@ bool record_can_fail(enum record_call call, enum record_how how);
 uint64_t record_calls_n(void);
 enum record_call record_kind_of(uint64_t call); /* one that was counted */
 
+#define RECORD_OTHER "another's"
 struct record_failed {
     bool is; /* the call has come */
     enum record_call call;
-    char name[NAME_BYTES]; /* the file's name then; "" for a directory */
+    char name[NAME_BYTES]; /* the file's name then; "" for a directory; RECORD_OTHER for a file of another one */
 };
 const struct record_failed *record_failed(void);
 

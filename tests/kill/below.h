@@ -17,6 +17,9 @@ void below_release(struct store *store);
 /* The key leaves the table; the store has it. */
 void below_evict(struct shoal *map, const struct stage_key *key);
 
+/* Whatever the table says to be in the store leaves it; so many entries. */
+uint32_t below_evict_clean(struct shoal *map);
+
 /* The outside ledger: delete every key, sync, and fill the table with nothing going down.  Nobody has the map open. */
 uint64_t below_fill(const struct shape *shape, const char *name);
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "kill/below.h"
+#include "kill/machine.h"
 #include "lib/fail.h"
 #include "lib/random.h"
 
@@ -59,6 +60,8 @@ static void corpse_body(void *arg)
     struct answer answer;
     const int code = shoal_open(corpse->name, 0, &map);
     require(code == 0, "the corpse's open: %d %s", code, shoal_error_text());
+    if (stage->shape.store)
+        below_warm(map);
     if (!(corpse->scenario->flags & SCENE_SPILLS))
         act_do(&put, map, warm->text, warm->bytes, &answer);
     static struct run run; /* too large for a stack */
@@ -107,7 +110,8 @@ static void leave_corpse(struct stage *stage, const struct scenario *scenario, c
     kill_corpse(&corpse, &stepper);
     stage->variants_n = build_points(&trace, RUN_KILL, false, points, 4000);
     start_corpse(&corpse, &stepper);
-    step_to(&stepper, &trace, points[stage->variant % stage->variants_n]);
+    stage->variant %= stage->variants_n;
+    step_to(&stepper, &trace, points[stage->variant]);
     kill_corpse(&corpse, &stepper);
     stage_take_image(stage, name);
     trace_end(&trace);
@@ -120,6 +124,7 @@ void build_stage(struct stage *stage, const struct scenario *scenario, uint32_t 
     char name[64];
     struct shoal *map = NULL;
     stage_name(BUILD_SLOT, name);
+    machine_seed(seed);
     memset(stage, 0, offsetof(struct stage, image));
     stage->shape = scenario->shape;
     stage->seed = seed;

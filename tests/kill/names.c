@@ -69,7 +69,13 @@ void name_clean(const struct run *run)
 
 static struct shoal_options options_of(const struct run *run)
 {
+    static char store[STAGE_PATH];
     struct shoal_options options = SHOAL_OPTIONS_INIT;
+    if (run->scenario->shape.store) {
+        stage_store_path(run->name, store);
+        options.store = store;
+        options.on_full = SHOAL_FULL_SPILL;
+    }
     options.capacity = run->scenario->shape.capacity;
     options.heap_bytes = run->scenario->shape.heap_bytes;
     options.max_threads = run->scenario->shape.threads;
@@ -122,17 +128,36 @@ static void name_body(void *arg)
 
 /* -- Creation ---------------------------------------------------------------------------------------------- */
 
+/* The store below has what it had; so many keys. */
+static uint64_t require_below(const struct run *run, struct shoal *map)
+{
+    const struct act get = { .kind = ACT_GET };
+    uint64_t n = 0;
+    for (uint32_t i = 0; run->scenario->shape.store && i < run->stage->keys_n; i++) {
+        struct stage_key key = run->stage->keys[i];
+        struct answer want, got;
+        (void)act_apply(&get, ACT_PLAINLY, &key.cell, &want);
+        act_do(&get, map, key.text, key.bytes, &got);
+        require(act_same_answer(&want, &got), "F: key %u of the store: %d %s", i, got.code,
+                got.code < 0 ? shoal_error_text() : "");
+        n += key.cell.present;
+    }
+    return n;
+}
+
 /* Whatever opens is a whole map. */
-static void require_works(struct shoal *map)
+static void require_works(const struct run *run, struct shoal *map)
 {
     struct shoal_report report = SHOAL_REPORT_INIT;
     uint64_t n = 0;
     int code = shoal_check(map, &report);
     require(code == 0, "check: %d %s", code, report.text);
+    const uint64_t below = require_below(run, map);
     code = shoal_put(map, "who", 3, "survivor", 8);
     require(code == 0, "put: %d %s", code, shoal_error_text());
     require(shoal_get(map, "who", 3, NULL, 0, NULL) == 0, "what was put is not there");
-    require(shoal_count(map, 0, &n, NULL) == 0 && n == 1, "count: %llu", (unsigned long long)n);
+    code = shoal_count(map, below ? SHOAL_EXACT : 0, &n, NULL);
+    require(code == 0 && n == below + 1, "count: %d %llu", code, (unsigned long long)n);
 }
 
 static int try_open(const struct run *run, struct shoal **ret_map)
@@ -173,7 +198,7 @@ static bool survive_creation(struct run *run)
     require(code == (was_there ? SHOAL_EMAPEXISTS : 0), "create, where a map %s: %d %s",
             was_there ? "was seen" : "was not seen", code, code < 0 ? shoal_error_text() : "");
     require(try_open(run, &map) == 0, "no map after create");
-    require_works(map);
+    require_works(run, map);
     shoal_close(map);
     return was_there;
 }
@@ -218,7 +243,7 @@ static void removed_after_kill(struct run *run)
     map_of(run, path);
     const bool there = try_open(run, &map) == 0;
     shoal_close(map);
-    require_works(run->a);
+    require_works(run, run->a);
     require(says_unlinked(run->a) == !there, "the name is %s, stats say otherwise", there ? "there" : "gone");
     const int code = shoal_unlink(path);
     require(code == (there ? 0 : SHOAL_ENOMAP), "unlink: %d %s", code, code < 0 ? shoal_error_text() : "");
@@ -243,7 +268,7 @@ static void removed_after_stop(struct run *run, struct stepper *stepper)
     require(says_unlinked(run->a), "the old map's name is gone, its stats do not say so");
     const bool there = try_open(run, &seen) == 0;
     require(says_unlinked(next) == !there, "the new map's name is %s, its stats say otherwise", there ? "there" : "gone");
-    require_works(next);
+    require_works(run, next);
     shoal_close(next);
     shoal_close(seen);
 }
@@ -256,6 +281,8 @@ bool run_name_scene(struct run *run, struct trace *record)
     char path[128];
     const bool removal = run->scenario->operate == name_operate_unlink;
     fresh_directory(run);
+    if (run->scenario->shape.store)
+        stage_restore_store(run->stage, run->name);
     map_of(run, path);
     if (removal) {
         const struct shoal_options options = options_of(run);

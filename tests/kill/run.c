@@ -136,6 +136,8 @@ static bool run_kill(struct run *run, struct stepper *stepper)
     judge_acks(run, false);
     if (run->scenario->killed)
         run->scenario->killed(run);
+    if (run->stage->shape.store && random_below(&run->random, 2) == 0)
+        (void)below_evict_clean(run->a); /* what the dead one has marked must be below */
     if (random_below(&run->random, 2) == 0)
         survive_settle(run);
     survive_read_all(run, run->a);

@@ -23,7 +23,8 @@ enum scenario_flags {
     SCENE_HEIR = 1u << 8,    /* its index is the first survivor's, who settles it before the victim begins */
     SCENE_READER = 1u << 6,  /* the victim writes nothing: only stops are of interest */
     SCENE_CLOSES = 1u << 7,  /* the victim closes the map after the operation */
-    SCENE_SPILLS = 1u << 9   /* there is no room but what leaves for the store; nobody warms up */
+    SCENE_SPILLS = 1u << 9,  /* there is no room but what leaves for the store; nobody warms up */
+    SCENE_KILLS = 1u << 10   /* no stops: whoever stands in the middle has what the others need */
 };
 
 struct scenario {

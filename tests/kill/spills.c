@@ -6,6 +6,8 @@
 
 #include "base/os.h"
 #include "kill/below.h"
+#include "kill/machine.h"
+#include "kill/names.h"
 #include "lib/fail.h"
 #include "map/registry.h"
 #include "tier/tier.h"
@@ -20,6 +22,12 @@ static void synced(struct shoal *map)
 {
     const int code = shoal_sync(map);
     require(code == 0, "setup: sync: %d %s", code, shoal_error_text());
+}
+
+static void all_below(struct stage *stage, struct shoal *map, int fd)
+{
+    (void)stage, (void)fd;
+    synced(map);
 }
 
 /* 0 if it is there, 2, 5 and 6 are in the store alone, 1 and 4 in both, 7 newer in the table. */
@@ -120,24 +128,27 @@ static void operate_durable(struct run *run)
     run->acked = 1;
 }
 
-/* What the flusher's thread does when it is due: it leads, and syncs. */
-static void operate_flush(struct run *run)
+static int begin_flushing(void *map)
 {
-    struct call call;
-    int file = -1;
-    run->code = call_begin(run->map, &call);
-    if (run->code != 0)
-        return;
-    run->code = store_lead(call.map->tier->store, &file) ? 0 : SHOAL_CHANGED;
-    call_end(&call);
-    if (run->code == 0)
-        run->code = shoal_sync(run->map);
-    os_close(file);
+    struct shoal_flush how = SHOAL_FLUSH_INIT;
+    how.interval_ms = 1;
+    return shoal_flush_start(map, &how);
 }
+
+/* The flusher's thread: it sleeps, is due, leads, syncs, and sleeps again. */
+static void operate_flush(struct run *run) { run->code = machine_run_thread(begin_flushing, run->map); }
 
 static void operate_close(struct run *run) { shoal_close(run->map); }
 
 static void prepare_nothing(struct run *run) { (void)run; }
+
+/* It has read nothing below: what it keeps of that is freed place by place, 80 000 of them. */
+static void prepare_unread(struct run *run)
+{
+    const int code = shoal_open(run->name, 0, &run->map);
+    require(code == 0, "the victim's open: %d %s", code, shoal_error_text());
+    below_warm(run->map);
+}
 
 static void operate_open_put(struct run *run)
 {
@@ -151,6 +162,15 @@ static void operate_count(struct run *run) { run->code = shoal_count(run->map, S
 /* -- Judges -------------------------------------------------------------------------------------------- */
 
 static void judge_code(struct run *run) { require(run->code == 0, "the victim's call: %d", run->code); }
+
+static void judge_flush(struct run *run)
+{
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    judge_code(run);
+    require(shoal_stats(run->a, &stats) == 0, "stats: %s", shoal_error_text());
+    require(stats.flushes == 1 && stats.flush_failures == 0, "the thread flushed %llu times, and failed %llu times",
+            (unsigned long long)stats.flushes, (unsigned long long)stats.flush_failures);
+}
 
 /* Who led is dead: the next one does. */
 static void lead_after_death(struct run *run)
@@ -197,10 +217,12 @@ const struct scenario scenarios_of_spills[] = {
     { .name = "sync_root", FULL, .setup = root_cannot_tell, .operate = operate_sync, .judge = judge_code },
     { .name = "durable_put", DIRTY, .operate = operate_durable, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100) },
     { .name = "warm", BELOW, .operate = operate_warm, .judge = judge_code },
-    { .name = "flush", DIRTY, .operate = operate_flush, .judge = judge_code, .killed = lead_after_death },
+    { .name = "flush", DIRTY, .operate = operate_flush, .judge = judge_flush, .killed = lead_after_death },
+    { .name = "create_above", .attacks = "A C F", .shape = SHAPE_ABOVE, .flags = SCENE_NAME | SCENE_KILLS,
+      .setup = all_below, .hot_present = true, .hot_bytes = 100, .operate = name_operate_create },
     { .name = "above_attach", BELOW, .prepare = prepare_nothing, .operate = operate_open_put, .judge = judge_code,
       ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100) },
-    { .name = "above_detach", BELOW, .operate = operate_close },
+    { .name = "above_detach", BELOW, .prepare = prepare_unread, .operate = operate_close },
     { .name = "above_count", BELOW, .operate = operate_count, .judge = judge_code },
     { .name = "sync_after_dead_sync", DIRTY, .flags = SCENE_CORPSE, .corpse_operate = operate_sync,
       .corpse_act = { .kind = ACT_GET }, .operate = operate_sync, .judge = judge_code },

@@ -147,7 +147,7 @@ static void file_give(const char *path, const void *from, uint64_t bytes)
     close(fd);
 }
 
-static void restore_store(const struct stage *stage, const char *name)
+void stage_restore_store(const struct stage *stage, const char *name)
 {
     char path[STAGE_PATH + 8];
     stage_store_path(name, path);
@@ -225,7 +225,7 @@ void stage_restore(const struct stage *stage, const char *name)
             strerror(errno));
     close(fd);
     if (stage->shape.store) {
-        restore_store(stage, name);
+        stage_restore_store(stage, name);
         name_store(name);
     }
 }

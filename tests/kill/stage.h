@@ -77,6 +77,8 @@ int stage_create(const struct shape *shape, const char *name, struct shoal **ret
 void stage_take_image(struct stage *stage, const char *name);
 /* A new file with the image's bytes under the name, above a store of its own. */
 void stage_restore(const struct stage *stage, const char *name);
+/* The store alone, for a map of this name that is still to be made. */
+void stage_restore_store(const struct stage *stage, const char *name);
 /* How many records the ledger counts on a fresh map. */
 void stage_measure_fresh(struct stage *stage, const char *name);
 

@@ -55,9 +55,10 @@ int store_stat(struct store *store, struct store_stat *ret_stat)
     abort();
 }
 
-int store_check(struct store *store, store_fault_fn *each, void *arg, uint64_t *ret_faults_n)
+int store_check_with(struct store *store, store_fault_fn *each, void *arg, shoal_progress_fn *progress, void *progress_arg,
+                     uint64_t *ret_faults_n)
 {
-    (void)store, (void)each, (void)arg, (void)ret_faults_n;
+    (void)store, (void)each, (void)arg, (void)progress, (void)progress_arg, (void)ret_faults_n;
     abort();
 }
 

@@ -5,6 +5,7 @@
  */
 #include "store/frame.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -15,7 +16,19 @@
 
 #include "lib/child.h"
 #include "lib/random.h"
+#include "store/board.h"
 #include "store/file.h"
+
+/* -- Waiting for the lock ------------------------------------------------------------------------------------- */
+
+static int most_ms = INT_MAX;
+
+int __real_board_lock(struct board *board, int timeout_ms);
+int __wrap_board_lock(struct board *board, int timeout_ms);
+int __wrap_board_lock(struct board *board, int timeout_ms)
+{
+    return __real_board_lock(board, timeout_ms < most_ms ? timeout_ms : most_ms);
+}
 
 /* -- Death at a call on the files --------------------------------------------------------------------------- */
 
@@ -287,13 +300,31 @@ static void a_commit_of_nothing_new_is_of_what_others_published(void **state)
 }
 
 /* Who stops with the lock in his hand keeps writers out, by name, and nobody else. */
+/* Who wants to say whose the store is, to make one in the same directory, or to restore one there. */
+static void assert_openers_are_told(struct frame *frame, const char *backup, const char *part)
+{
+    char pages[sizeof frame->path + 16], away[sizeof frame->path + 16];
+    struct store *none;
+    (void)snprintf(pages, sizeof pages, "%s/pages", frame->path);
+    (void)snprintf(away, sizeof away, "%s/away", frame->path);
+    most_ms = 50;
+    assert_store_refused(store_bind(frame->store, 7, "a map"), SHOAL_ESTORE, part);
+    assert_store_refused(store_restore(backup, frame->path, NULL, NULL), SHOAL_ESTORE, part);
+    assert_int_equal(rename(pages, away), 0);
+    assert_store_refused(store_open(frame->path, STORE_CREATE, &none), SHOAL_ESTORE, part);
+    assert_int_equal(rename(away, pages), 0);
+    most_ms = INT_MAX;
+}
+
 static void a_stopped_holder_is_named(void **state)
 {
     struct frame *frame = *state;
     struct shared *shared = child_memory(sizeof *shared);
     struct store *store = frame_open(frame);
-    char part[64];
+    char part[64], backup[sizeof frame->dir + 16];
     group_publish(store, 1);
+    (void)snprintf(backup, sizeof backup, "%s/backup", frame->dir);
+    assert_int_equal(store_backup(store, backup, NULL, NULL), 0);
     pid_t pid = child_start();
     if (pid == 0) {
         struct store *own;
@@ -306,6 +337,8 @@ static void a_stopped_holder_is_named(void **state)
         (void)nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
     (void)snprintf(part, sizeof part, "process %d (", (int)pid);
     assert_store_refused(store_lock(store, 50), SHOAL_EFULL, part);
+    assert_openers_are_told(frame, backup, part);
+    dir_clear(backup);
     struct group_key key = { 0, 5 };
     static uint8_t value[16384];
     struct store_record record;

@@ -263,6 +263,79 @@ static void what_was_deleted_stays_so(void **state)
         assert_n(b->map, i, i + 1, i % 2 == 0 ? 0 : 'a');
 }
 
+struct course {
+    uint64_t asked, last, total, end_at;
+};
+
+static int follow(uint64_t done_n, uint64_t total, void *arg)
+{
+    struct course *course = arg;
+    assert_true(done_n <= total && (course->asked == 0 || (done_n > course->last && total == course->total)));
+    course->asked++;
+    course->last = done_n;
+    course->total = total;
+    return done_n >= course->end_at ? 77 : 0;
+}
+
+static void a_sync_says_how_far_it_is(void **state)
+{
+    struct bench *b = *state;
+    struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
+    struct course whole = { .end_at = UINT64_MAX }, begun = { .end_at = 1 }, none = { .end_at = 0 };
+    options.capacity = 20000;
+    options.heap_bytes = 8 << 20;
+    done(shoal_create(b->path[0], &options, &b->map));
+    put_n(b->map, 0, 16000, 'a');
+    assert_int_equal(shoal_sync_with(b->map, follow, &none), 77);
+    assert_int_equal(none.asked, 1);
+    assert_int_equal(shoal_sync_with(b->map, follow, &begun), 77);
+    assert_true(begun.asked == 2 && begun.last < begun.total);
+    done(shoal_sync_with(b->map, follow, &whole)); /* also what an earlier one has begun with */
+    assert_true(whole.asked > 1 && whole.last < whole.total);
+    machine_starts_again();
+    create_again(b);
+    assert_n(b->map, 0, 16000, 'a');
+}
+
+struct stages {
+    uint64_t asked, end_at, stages, last, total;
+};
+
+/* Whatever number ends it is the answer, also one that is known inside. */
+static int follow_stages(uint64_t done_n, uint64_t total, void *arg)
+{
+    struct stages *course = arg;
+    assert_true(done_n <= total);
+    course->stages += course->asked == 0 || total != course->total || done_n < course->last;
+    course->last = done_n;
+    course->total = total;
+    return course->asked++ >= course->end_at ? INT32_MAX - 2 : 0;
+}
+
+/* Ended anywhere, it holds nothing. */
+static void a_check_says_how_far_it_is(void **state)
+{
+    struct bench *b = *state;
+    struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
+    struct shoal_report report = SHOAL_REPORT_INIT;
+    struct stages whole = { .end_at = UINT64_MAX };
+    options.capacity = 20000;
+    options.heap_bytes = 8 << 20;
+    done(shoal_create(b->path[0], &options, &b->map));
+    put_n(b->map, 0, 16000, 'a');
+    done(shoal_sync(b->map));
+    done(shoal_check_with(b->map, &report, follow_stages, &whole));
+    assert_int_equal(whole.stages, 3);
+    assert_true(whole.asked > 10 && report.problems == 0);
+    for (uint64_t at = 0; at < whole.asked; at++) {
+        struct stages course = { .end_at = at };
+        report.problems = 7;
+        assert_int_equal(shoal_check_with(b->map, &report, follow_stages, &course), INT32_MAX - 2);
+        assert_true(course.asked == at + 1 && report.problems == 7);
+        done(shoal_sync(b->map));
+    }
+}
+
 static int stop_at(uint64_t done_n, uint64_t total, void *arg)
 {
     *(uint64_t *)arg = total;
@@ -579,6 +652,8 @@ int main(void)
         BENCH_TEST(a_reader_reads_both),
         BENCH_TEST(durable_is_durable),
         BENCH_TEST(what_was_deleted_stays_so),
+        BENCH_TEST(a_sync_says_how_far_it_is),
+        BENCH_TEST(a_check_says_how_far_it_is),
         BENCH_TEST(a_cold_table_is_warmed),
         BENCH_TEST(one_bad_record_keeps_no_other_from_the_disk),
         BENCH_TEST(a_segment_of_an_earlier_life_is_refused),
