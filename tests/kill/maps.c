@@ -167,7 +167,7 @@ static void operate_put_many(struct run *run)
     batch_keys(run, keys);
     for (uint32_t i = 0; i < STAGE_HOT; i++) {
         value_make(buf[i], run->acts[i].tag, run->acts[i].bytes);
-        values[i] = (struct shoal_value){ buf[i], run->acts[i].bytes };
+        values[i] = (struct shoal_value){ .value = buf[i], .bytes = run->acts[i].bytes };
     }
     run->code = shoal_put_many(run->map, keys, values, STAGE_HOT, results);
     batch_answers(run, results, false);
