@@ -32,7 +32,7 @@ static struct counting {
     const struct segment *segment; /* NULL: not now */
     const struct attachment *a;
     uint64_t home;
-    uint64_t writes[REGIONS];
+    uint64_t writes[REGIONS], locked; /* of them, CAS and the like */
 } counting;
 
 static enum region region_of_group(const struct segment *s, uint64_t at)
@@ -63,8 +63,10 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where)
 {
     const struct segment *s = counting.segment;
     const uint64_t at = s != NULL ? (uint64_t)((const volatile uint8_t *)where - s->base) : 0;
-    if (kind != POINT_LOAD && s != NULL && at < s->geo.segment_bytes)
-        counting.writes[region_of(s, at)]++;
+    if (kind == POINT_LOAD || s == NULL || at >= s->geo.segment_bytes)
+        return;
+    counting.writes[region_of(s, at)]++;
+    counting.locked += kind != POINT_STORE;
 }
 
 /* -- A map that has been in use for a while -------------------------------------------------------- */
@@ -124,7 +126,7 @@ static void count(struct shoal *map, const char *what, call_fn *fn, uint64_t fro
     for (uint32_t r = 0; r < REGIONS; r++)
         if (counting.writes[r] > 0)
             printf("  %s %.3f", region_names[r], (double)counting.writes[r] / CALLS);
-    printf("\n");
+    printf("  of all, locked instructions %.3f\n", (double)counting.locked / CALLS);
 }
 
 static void assert_nobody_elses(void)
