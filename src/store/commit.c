@@ -126,11 +126,9 @@ static int writer_follow(struct store *store)
     int rc = space_load(&store->space, &store->pager, &store->meta);
     if (rc != SHOAL_OK)
         return rc;
-    rc = tree_open(&store->tree, &store->pager, &store->space, &store->meta);
-    if (rc != SHOAL_OK)
-        space_drop(&store->space);
-    store->loaded = rc == SHOAL_OK;
-    return rc;
+    tree_open(&store->tree, &store->pager, &store->space, &store->cache, &store->meta);
+    store->loaded = true;
+    return SHOAL_OK;
 }
 
 /* The state of the present root in memory. */
@@ -197,6 +195,7 @@ void store_unlock(struct store *store)
     if (store->changed || store->broken != SHOAL_OK)
         writer_drop(store);
     board_unlock(&store->board);
+    store_tidy(store);
 }
 
 /* -- Begin and give up --------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #define SHOAL_STORE_HANDLE_H
 
 #include "store/board.h"
+#include "store/cache.h"
 #include "store/file.h"
 #include "store/reader.h"
 #include "store/space.h"
@@ -30,7 +31,7 @@ struct store {
     uint8_t id[STORE_ID_BYTES], boot[FILE_BOOT_BYTES];
     uint64_t seed;
     struct board board;
-    struct reader reader;
+    struct cache cache;
 
     /* Of the lock's holder.  space and tree are what `meta` leads to, and may serve its next holder too. */
     bool loaded;

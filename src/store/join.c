@@ -75,7 +75,7 @@ static int buckets_join(struct tree *tree, struct tree_node *leaf, uint32_t low_
     child.bucket = low;
     for (uint32_t i = 0; high != NULL && i < high->head.used_n; i++) {
         struct bucket_item item;
-        if (!bucket_item(high, i, &item) || bucket_add(low, tree_item_hash(tree->seed, &item), &item) != BUCKET_ADDED)
+        if (!bucket_item(high, i, &item) || tree_add(low, tree_item_hash(tree->seed, &item), &item) != BUCKET_ADDED)
             return tree_bad_record(tree);
     }
     tree_bucket_release(tree, high);

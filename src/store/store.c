@@ -176,7 +176,7 @@ void store_close(struct store *store)
         tree_drop(&store->tree);
         space_drop(&store->space);
     }
-    reader_close(&store->reader);
+    cache_close(&store->cache);
     if (store->board.pid != 0)
         board_close(&store->board);
     file_close(store->bind_file);

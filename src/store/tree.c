@@ -36,11 +36,28 @@ void tree_node_release(struct tree *tree, struct tree_node *node)
     free(node);
 }
 
+struct bucket *tree_bucket_alloc(struct tree *tree)
+{
+    struct cached *cached = cache_alloc(tree->cache);
+    return cached != NULL ? &cached->bucket : NULL;
+}
+
+struct cached *tree_bucket_cached(struct bucket *bucket)
+{
+    return (struct cached *)(void *)((uint8_t *)bucket - offsetof(struct cached, bucket));
+}
+
+static void bucket_free(struct tree *tree, struct bucket *bucket)
+{
+    if (bucket != NULL)
+        cache_free(tree->cache, tree_bucket_cached(bucket));
+}
+
 void tree_bucket_release(struct tree *tree, struct bucket *bucket)
 {
     if (bucket != NULL)
         tree->changed_n--;
-    free(bucket);
+    bucket_free(tree, bucket);
 }
 
 /* With all below it.  Nodes have LEVELS_MAX levels, so this ends. */
@@ -61,8 +78,9 @@ void tree_drop(struct tree *tree)
 {
     node_drop(tree, tree->root);
     tree->root = NULL;
-    free(tree->scratch);
+    bucket_free(tree, tree->scratch);
     tree->scratch = NULL;
+    tree->scratch_ref = (struct page_ref){ 0, 0 };
 }
 
 /* -- Nodes in memory ----------------------------------------------------------------------------- */
@@ -164,13 +182,13 @@ int tree_way_change(struct tree *tree, const struct way *way)
 
 /* -- Open ---------------------------------------------------------------------------------------- */
 
-int tree_open(struct tree *tree, const struct pager *pager, struct space *space, const struct page_meta *meta)
+void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct cache *cache,
+               const struct page_meta *meta)
 {
     *tree = (struct tree){
-        .pager = pager, .space = space, .seed = meta->seed, .root_ref = meta->root, .root_level = meta->head.level,
+        .pager = pager, .space = space, .cache = cache, .seed = meta->seed, .root_ref = meta->root,
+        .root_level = meta->head.level,
     };
-    tree->scratch = malloc(sizeof *tree->scratch);
-    return tree->scratch != NULL ? SHOAL_OK : tree_no_memory(tree);
 }
 
 int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn)
@@ -200,17 +218,29 @@ int tree_bad_record(const struct tree *tree)
                      tree->pager->name);
 }
 
-/* The bucket of that name in tree->scratch; the one that is there already is not read again: who deletes looks first. */
+static int scratch_alloc(struct tree *tree)
+{
+    if (tree->scratch == NULL)
+        tree->scratch = tree_bucket_alloc(tree);
+    return tree->scratch != NULL ? SHOAL_OK : tree_no_memory(tree);
+}
+
+/* The one that is there already is not read again: who deletes looks first. */
 int tree_scratch(struct tree *tree, const struct tree_child *child, uint64_t hash)
 {
     if (same_ref(tree->scratch_ref, child->ref) && tree->scratch->head.depth == child->depth &&
         tree->scratch->head.prefix == hash_prefix(hash, child->depth))
         return SHOAL_OK;
     tree->scratch_ref = (struct page_ref){ 0, 0 };
-    int rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
-    if (rc == SHOAL_OK)
-        tree->scratch_ref = child->ref;
-    return rc;
+    int rc = scratch_alloc(tree);
+    bool kept = rc == SHOAL_OK && cache_copy(tree->cache, child->ref, child->depth, hash, tree->scratch);
+    if (rc == SHOAL_OK && !kept)
+        rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
+    if (rc != SHOAL_OK)
+        return rc;
+    tree_bucket_cached(tree->scratch)->has_large = !kept && bucket_has_large(tree->scratch);
+    tree->scratch_ref = child->ref;
+    return SHOAL_OK;
 }
 
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket)
@@ -228,27 +258,27 @@ int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket
     return rc;
 }
 
-/* The entry's bucket in memory, to be changed; its page is left. */
+/* The entry's bucket in memory, to be changed; its page is left.  It takes the scratch's memory, so nobody finds it there any
+ * more: this transaction may take the page again, under the same name. */
 int tree_child_change(struct tree *tree, struct tree_node *leaf, uint32_t entry, uint64_t hash)
 {
     struct tree_child child = leaf->child[entry];
     if (child.bucket != NULL)
         return SHOAL_OK;
-    child.bucket = malloc(sizeof *child.bucket);
-    if (child.bucket == NULL)
-        return tree_no_memory(tree);
-    int rc = SHOAL_OK;
-    if (child.ref.page == 0) {
-        bucket_make(child.bucket, hash_prefix(hash, child.depth), child.depth);
-    } else if ((rc = tree_scratch(tree, &child, hash)) == SHOAL_OK) {
-        *child.bucket = *tree->scratch;
-        tree->scratch_ref = (struct page_ref){ 0, 0 }; /* this transaction may take the page again, under the same name */
+    int rc = child.ref.page != 0 ? tree_scratch(tree, &child, hash) : scratch_alloc(tree);
+    tree->scratch_ref = (struct page_ref){ 0, 0 };
+    if (rc == SHOAL_OK && child.ref.page != 0) {
+        cache_forget(tree->cache, child.ref);
         rc = page_leave(tree, child.ref);
     }
-    if (rc != SHOAL_OK) {
-        free(child.bucket);
+    if (rc != SHOAL_OK)
         return rc;
+    if (child.ref.page == 0) {
+        bucket_make(tree->scratch, hash_prefix(hash, child.depth), child.depth);
+        tree_bucket_cached(tree->scratch)->has_large = false;
     }
+    child.bucket = tree->scratch;
+    tree->scratch = NULL;
     tree->changed_n++;
     child.ref = (struct page_ref){ 0, 0 };
     tree_child_set(leaf, entry, child);
@@ -278,6 +308,25 @@ int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket)
     rc = tree_child_change(tree, leaf, entry, hash);
     *ret_bucket = leaf->child[entry].bucket;
     return rc;
+}
+
+static void note_large(struct bucket *bucket, const struct bucket_item *item)
+{
+    if ((item->flags & RECORD_LARGE) != 0)
+        tree_bucket_cached(bucket)->has_large = true;
+}
+
+enum bucket_added tree_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item)
+{
+    note_large(bucket, item);
+    return bucket_add(bucket, hash, item);
+}
+
+bool tree_replace(struct bucket *bucket, uint32_t i, const struct bucket_item *old, uint64_t hash,
+                  const struct bucket_item *item)
+{
+    note_large(bucket, item);
+    return bucket_replace(bucket, i, old, hash, item);
 }
 
 uint64_t tree_item_hash(uint64_t seed, const struct bucket_item *item)
@@ -339,9 +388,10 @@ static int way_divide(struct tree *tree, const struct way *way, unsigned i)
 static int bucket_divide(struct tree *tree, struct tree_node *leaf, uint32_t entry)
 {
     struct tree_child child = leaf->child[entry];
-    struct bucket *low = child.bucket, old = *low, *high = malloc(sizeof *high);
+    struct bucket *low = child.bucket, old = *low, *high = tree_bucket_alloc(tree);
     if (high == NULL)
         return tree_no_memory(tree);
+    tree_bucket_cached(high)->has_large = tree_bucket_cached(low)->has_large;
     unsigned depth = child.depth + 1u;
     uint64_t bit = (uint64_t)1 << (64 - depth);
     bucket_make(low, old.head.prefix, depth);

@@ -32,14 +32,18 @@ static int batch_page(struct tree *tree, struct batch *batch, uint64_t *ret_page
     return SHOAL_OK;
 }
 
-/* Writes them, and they need memory no longer. */
+/* Whoever wants to read or to change them next finds them in memory. */
 static int batch_write(struct tree *tree, struct batch *batch)
 {
     int rc = pager_write_pages(tree->pager, batch->outs, batch->n);
+    if (rc != SHOAL_OK)
+        return rc;
     for (uint32_t i = 0; i < batch->n; i++)
-        tree_bucket_release(tree, (struct bucket *)(uintptr_t)batch->outs[i].bytes);
+        cache_written(tree->cache, (struct page_ref){ batch->outs[i].page, tree->txn },
+                      tree_bucket_cached((struct bucket *)(uintptr_t)batch->outs[i].bytes));
+    tree->changed_n -= batch->n;
     batch->n = 0;
-    return rc;
+    return SHOAL_OK;
 }
 
 static int bucket_write(struct tree *tree, struct tree_node *leaf, uint32_t entry, struct batch *batch)
@@ -91,24 +95,38 @@ int tree_write_buckets(struct tree *tree)
     return rc;
 }
 
+static void node_fill(const struct tree_node *node, struct page_node *page)
+{
+    memset(page, 0, sizeof *page);
+    page->head.level = node->level;
+    page->head.depth = node->depth;
+    page->head.prefix = node->prefix;
+    page->head.used_n = NODE_ENTRIES;
+    for (uint32_t i = 0; i < NODE_ENTRIES; i++)
+        node_child_set(page, i, (struct node_child){ node->child[i].ref, node->child[i].depth });
+}
+
 static int node_write(struct tree *tree, struct tree_node *node)
 {
-    struct page_node page;
     uint64_t got;
-    memset(&page, 0, sizeof page);
-    page.head.level = node->level;
-    page.head.depth = node->depth;
-    page.head.prefix = node->prefix;
-    page.head.used_n = NODE_ENTRIES;
-    for (uint32_t i = 0; i < NODE_ENTRIES; i++)
-        node_child_set(&page, i, (struct node_child){ node->child[i].ref, node->child[i].depth });
+    struct cached *cached = malloc(sizeof *cached);
+    if (cached == NULL)
+        return tree_no_memory(tree);
+    node_fill(node, &cached->node);
     node->ref.txn = tree->txn;
     int rc = space_take(tree->space, 1, 1, &node->ref.page, &got);
-    if (rc != SHOAL_OK)
-        return rc;
-    page_seal(tree->pager, &page, PAGE_NODE, node->ref);
-    node->changed = false;
-    return pager_write(tree->pager, node->ref.page, &page, sizeof page);
+    if (rc == SHOAL_OK) {
+        page_seal(tree->pager, &cached->node, PAGE_NODE, node->ref);
+        node->changed = false;
+        rc = pager_write(tree->pager, node->ref.page, &cached->node, sizeof cached->node);
+    }
+    cached->ref = node->ref;
+    struct cache_place *place = rc == SHOAL_OK && tree->cache != NULL ? cache_node_place(tree->cache, node->ref.page) : NULL;
+    if (place != NULL)
+        cache_keep(tree->cache, &place->cached, cached);
+    else
+        free(cached);
+    return rc;
 }
 
 /* Those below first: a node names their pages. */
