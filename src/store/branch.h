@@ -49,9 +49,8 @@ static inline void tree_child_set(struct tree_node *node, uint32_t entry, struct
 int tree_no_memory(const struct tree *tree);
 void tree_node_release(struct tree *tree, struct tree_node *node); /* the node alone */
 
-/* A bucket's memory is that of a page which can be kept. */
+/* A bucket's memory is a struct cached's. */
 struct bucket *tree_bucket_alloc(struct tree *tree);
-struct cached *tree_bucket_cached(struct bucket *bucket);
 void tree_bucket_release(struct tree *tree, struct bucket *bucket); /* a changed one */
 
 /* The node that the entry leads to is in memory. */

@@ -145,6 +145,16 @@ void cache_written(struct cache *cache, struct page_ref ref, struct cached *cach
     cache_free(cache, cached);
 }
 
+void cache_node_written(struct cache *cache, struct page_ref ref, struct cached *cached)
+{
+    struct cache_place *place = cache_node_place(cache, ref.page);
+    cached->ref = ref;
+    if (place != NULL)
+        cache_keep(cache, &place->cached, cached);
+    else
+        cache_free(cache, cached);
+}
+
 /* -- Memory -------------------------------------------------------------------------------------- */
 
 static void list_free(struct cached *cached)

@@ -33,6 +33,13 @@ struct cached {
         struct bucket bucket;
     };
 };
+static_assert(offsetof(struct cached, node) == offsetof(struct cached, bucket), "where the page lies");
+
+/* Of the page that lies in it. */
+static inline struct cached *cached_of(const void *page)
+{
+    return (struct cached *)((uintptr_t)page - offsetof(struct cached, node));
+}
 
 /* Each page has one place where it may be kept, by its number. */
 struct cache_place {
@@ -83,6 +90,7 @@ bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64
 void cache_forget(struct cache *cache, struct page_ref ref);
 /* A bucket that he has written: it is kept, or freed, and what was kept under its name before is not kept any more. */
 void cache_written(struct cache *cache, struct page_ref ref, struct cached *cached);
+void cache_node_written(struct cache *cache, struct page_ref ref, struct cached *cached);
 
 /* Enough is left that it should be freed. */
 bool cache_is_untidy(const struct cache *cache);

@@ -8,6 +8,7 @@
 #include "store/board.h"
 #include "store/cache.h"
 #include "store/file.h"
+#include "store/queue.h"
 #include "store/reader.h"
 #include "store/space.h"
 #include "store/store.h"
@@ -44,6 +45,7 @@ struct store {
     uint64_t seen_started;  /* no meta of a dead holder is newer than `root`, up to here */
     struct space space;
     struct tree tree;
+    struct queue queue;
 };
 
 /* -- Metas (meta.c) ------------------------------------------------------------------------------ */

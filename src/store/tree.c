@@ -42,15 +42,10 @@ struct bucket *tree_bucket_alloc(struct tree *tree)
     return cached != NULL ? &cached->bucket : NULL;
 }
 
-struct cached *tree_bucket_cached(struct bucket *bucket)
-{
-    return (struct cached *)(void *)((uint8_t *)bucket - offsetof(struct cached, bucket));
-}
-
 static void bucket_free(struct tree *tree, struct bucket *bucket)
 {
     if (bucket != NULL)
-        cache_free(tree->cache, tree_bucket_cached(bucket));
+        cache_free(tree->cache, cached_of(bucket));
 }
 
 void tree_bucket_release(struct tree *tree, struct bucket *bucket)
@@ -182,18 +177,19 @@ int tree_way_change(struct tree *tree, const struct way *way)
 
 /* -- Open ---------------------------------------------------------------------------------------- */
 
-void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct cache *cache,
+void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue,
                const struct page_meta *meta)
 {
     *tree = (struct tree){
-        .pager = pager, .space = space, .cache = cache, .seed = meta->seed, .root_ref = meta->root,
+        .pager = pager, .space = space, .cache = queue->cache, .queue = queue, .seed = meta->seed, .root_ref = meta->root,
         .root_level = meta->head.level,
     };
 }
 
-int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn)
+int tree_make(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue, uint64_t seed,
+              uint64_t txn)
 {
-    *tree = (struct tree){ .pager = pager, .space = space, .seed = seed, .txn = txn };
+    *tree = (struct tree){ .pager = pager, .space = space, .cache = queue->cache, .queue = queue, .seed = seed, .txn = txn };
     tree->root = node_alloc(tree, 0, 0, 0);
     return tree->root != NULL ? SHOAL_OK : tree_no_memory(tree);
 }
@@ -238,7 +234,7 @@ int tree_scratch(struct tree *tree, const struct tree_child *child, uint64_t has
         rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
     if (rc != SHOAL_OK)
         return rc;
-    tree_bucket_cached(tree->scratch)->has_large = !kept && bucket_has_large(tree->scratch);
+    cached_of(tree->scratch)->has_large = !kept && bucket_has_large(tree->scratch);
     tree->scratch_ref = child->ref;
     return SHOAL_OK;
 }
@@ -275,7 +271,7 @@ int tree_child_change(struct tree *tree, struct tree_node *leaf, uint32_t entry,
         return rc;
     if (child.ref.page == 0) {
         bucket_make(tree->scratch, hash_prefix(hash, child.depth), child.depth);
-        tree_bucket_cached(tree->scratch)->has_large = false;
+        cached_of(tree->scratch)->has_large = false;
     }
     child.bucket = tree->scratch;
     tree->scratch = NULL;
@@ -313,7 +309,7 @@ int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket)
 static void note_large(struct bucket *bucket, const struct bucket_item *item)
 {
     if ((item->flags & RECORD_LARGE) != 0)
-        tree_bucket_cached(bucket)->has_large = true;
+        cached_of(bucket)->has_large = true;
 }
 
 enum bucket_added tree_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item)
@@ -391,7 +387,7 @@ static int bucket_divide(struct tree *tree, struct tree_node *leaf, uint32_t ent
     struct bucket *low = child.bucket, old = *low, *high = tree_bucket_alloc(tree);
     if (high == NULL)
         return tree_no_memory(tree);
-    tree_bucket_cached(high)->has_large = tree_bucket_cached(low)->has_large;
+    cached_of(high)->has_large = cached_of(low)->has_large;
     unsigned depth = child.depth + 1u;
     uint64_t bit = (uint64_t)1 << (64 - depth);
     bucket_make(low, old.head.prefix, depth);

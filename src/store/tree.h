@@ -10,7 +10,7 @@
 #define SHOAL_STORE_TREE_H
 
 #include "store/bucket.h"
-#include "store/cache.h"
+#include "store/queue.h"
 #include "store/space.h"
 
 struct tree_node;
@@ -18,7 +18,8 @@ struct tree_node;
 struct tree {
     const struct pager *pager;
     struct space *space;
-    struct cache *cache;    /* NULL: nothing is kept */
+    struct queue *queue;    /* of pages to be written, and the cache that they go to */
+    struct cache *cache;
     uint64_t seed;          /* of the hash of keys */
     uint64_t txn;
     struct page_ref root_ref;
@@ -30,9 +31,10 @@ struct tree {
     struct page_ref scratch_ref; /* its name; page 0: none */
 };
 
-void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct cache *cache,
+void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue,
                const struct page_meta *meta);
-int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn);
+int tree_make(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue, uint64_t seed,
+              uint64_t txn);
 void tree_drop(struct tree *tree);
 
 /* The same store under another root, or one's own new one.  Nothing is changed. */
@@ -74,7 +76,7 @@ int tree_bad_record(const struct tree *tree);
 
 /* Writes the changed buckets, which need memory no longer. */
 int tree_write_buckets(struct tree *tree);
-/* Writes everything, and says in the meta where the root is. */
+/* Puts everything into the queue, and says in the meta where the root is. */
 int tree_write(struct tree *tree, struct page_meta *io_meta);
 
 #endif

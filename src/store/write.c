@@ -4,95 +4,83 @@
  */
 #include "store/tree.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "store/branch.h"
 
-#define BUCKETS_AT_ONCE 1024u
+/* -- Pages --------------------------------------------------------------------------------------- */
 
-struct batch {
-    struct page_out outs[BUCKETS_AT_ONCE];
-    uint32_t n;
-    uint64_t page, pages_n; /* taken and not used yet */
-    uint64_t want;          /* how many more will be asked for */
+/* Taken and not used yet; how many more will be asked for. */
+struct row {
+    uint64_t page, pages_n, want;
 };
 
-static int batch_page(struct tree *tree, struct batch *batch, uint64_t *ret_page)
+static int row_take(struct tree *tree, struct row *row, struct page_ref *ret_ref)
 {
-    if (batch->pages_n == 0) {
-        int rc = space_take(tree->space, batch->want > 0 ? batch->want : 1, 1, &batch->page, &batch->pages_n);
+    if (row->pages_n == 0) {
+        int rc = space_take_row(tree->space, row->want > 0 ? row->want : 1, &row->page, &row->pages_n);
         if (rc != SHOAL_OK)
             return rc;
     }
-    batch->pages_n--;
-    batch->want -= batch->want > 0;
-    *ret_page = batch->page++;
+    row->pages_n--;
+    row->want -= row->want > 0;
+    *ret_ref = (struct page_ref){ row->page++, tree->txn };
     return SHOAL_OK;
 }
 
-/* Whoever wants to read or to change them next finds them in memory. */
-static int batch_write(struct tree *tree, struct batch *batch)
-{
-    int rc = pager_write_pages(tree->pager, batch->outs, batch->n);
-    if (rc != SHOAL_OK)
-        return rc;
-    for (uint32_t i = 0; i < batch->n; i++)
-        cache_written(tree->cache, (struct page_ref){ batch->outs[i].page, tree->txn },
-                      tree_bucket_cached((struct bucket *)(uintptr_t)batch->outs[i].bytes));
-    tree->changed_n -= batch->n;
-    batch->n = 0;
-    return SHOAL_OK;
-}
+/* -- Buckets ------------------------------------------------------------------------------------- */
 
-static int bucket_write(struct tree *tree, struct tree_node *leaf, uint32_t entry, struct batch *batch)
+static int bucket_write(struct tree *tree, struct tree_node *leaf, uint32_t entry, struct row *row)
 {
-    struct tree_child child = leaf->child[entry];
     tree_child_empty(tree, leaf, entry);
-    if (leaf->child[entry].bucket == NULL)
+    struct tree_child child = leaf->child[entry];
+    if (child.bucket == NULL)
         return SHOAL_OK;
-    child.ref.txn = tree->txn;
-    int rc = batch_page(tree, batch, &child.ref.page);
+    int rc = row_take(tree, row, &child.ref);
     if (rc != SHOAL_OK)
         return rc;
-    page_seal(tree->pager, child.bucket, PAGE_BUCKET, child.ref);
-    batch->outs[batch->n++] = (struct page_out){ child.ref.page, child.bucket };
+    struct bucket *bucket = child.bucket;
+    page_seal(tree->pager, bucket, PAGE_BUCKET, child.ref);
     child.bucket = NULL;
     tree_child_set(leaf, entry, child);
-    return batch->n == BUCKETS_AT_ONCE ? batch_write(tree, batch) : SHOAL_OK;
+    tree->changed_n--;
+    return queue_add(tree->queue, &bucket->head);
 }
 
 /* Below this node: in the order of hashes, so that neighbours lie beside each other. */
-static int buckets_write(struct tree *tree, struct tree_node *node, struct batch *batch)
+static int buckets_write(struct tree *tree, struct tree_node *node, struct row *row)
 {
     int rc = SHOAL_OK;
     for (uint32_t i = 0; node->changed && rc == SHOAL_OK && i < NODE_ENTRIES; i += tree_span(node, i)) {
         if (node->level == 0)
-            rc = bucket_write(tree, node, i, batch);
+            rc = bucket_write(tree, node, i, row);
         else if (node->child[i].node != NULL)
-            rc = buckets_write(tree, node->child[i].node, batch);
+            rc = buckets_write(tree, node->child[i].node, row);
     }
     return rc;
 }
 
 int tree_write_buckets(struct tree *tree)
 {
-    if (tree->changed_n == 0)
-        return SHOAL_OK;
-    struct batch *batch = calloc(1, sizeof *batch);
-    if (batch == NULL)
-        return tree_no_memory(tree);
-    batch->want = tree->changed_n;
-    int rc = buckets_write(tree, tree->root, batch);
+    struct row row = { .want = tree->changed_n };
+    int rc = tree->changed_n > 0 ? buckets_write(tree, tree->root, &row) : SHOAL_OK;
     if (rc == SHOAL_OK)
-        rc = batch_write(tree, batch);
-    if (rc == SHOAL_OK && batch->pages_n > 0)
-        rc = space_free(tree->space, batch->page, batch->pages_n, SPACE_OWN);
-    for (uint32_t i = 0; i < batch->n; i++) /* not written: something failed */
-        tree_bucket_release(tree, (struct bucket *)(uintptr_t)batch->outs[i].bytes);
-    free(batch);
+        rc = queue_write(tree->queue);
+    if (rc == SHOAL_OK && row.pages_n > 0)
+        rc = space_free(tree->space, row.page, row.pages_n, SPACE_OWN);
     return rc;
+}
+
+/* -- Nodes --------------------------------------------------------------------------------------- */
+
+/* Changed ones, this one and below. */
+static uint64_t nodes_count(const struct tree_node *node)
+{
+    uint64_t n = node->changed;
+    for (uint32_t i = 0; node->changed && node->level > 0 && i < NODE_ENTRIES; i += tree_span(node, i))
+        n += node->child[i].node != NULL ? nodes_count(node->child[i].node) : 0;
+    return n;
 }
 
 static void node_fill(const struct tree_node *node, struct page_node *page)
@@ -106,31 +94,22 @@ static void node_fill(const struct tree_node *node, struct page_node *page)
         node_child_set(page, i, (struct node_child){ node->child[i].ref, node->child[i].depth });
 }
 
-static int node_write(struct tree *tree, struct tree_node *node)
+static int node_write(struct tree *tree, struct tree_node *node, struct row *row)
 {
-    uint64_t got;
-    struct cached *cached = malloc(sizeof *cached);
+    int rc = row_take(tree, row, &node->ref);
+    if (rc != SHOAL_OK)
+        return rc;
+    struct cached *cached = cache_alloc(tree->cache);
     if (cached == NULL)
         return tree_no_memory(tree);
     node_fill(node, &cached->node);
-    node->ref.txn = tree->txn;
-    int rc = space_take(tree->space, 1, 1, &node->ref.page, &got);
-    if (rc == SHOAL_OK) {
-        page_seal(tree->pager, &cached->node, PAGE_NODE, node->ref);
-        node->changed = false;
-        rc = pager_write(tree->pager, node->ref.page, &cached->node, sizeof cached->node);
-    }
-    cached->ref = node->ref;
-    struct cache_place *place = rc == SHOAL_OK && tree->cache != NULL ? cache_node_place(tree->cache, node->ref.page) : NULL;
-    if (place != NULL)
-        cache_keep(tree->cache, &place->cached, cached);
-    else
-        free(cached);
-    return rc;
+    page_seal(tree->pager, &cached->node, PAGE_NODE, node->ref);
+    node->changed = false;
+    return queue_add(tree->queue, &cached->node.head);
 }
 
 /* Those below first: a node names their pages. */
-static int nodes_write(struct tree *tree, struct tree_node *node)
+static int nodes_write(struct tree *tree, struct tree_node *node, struct row *row)
 {
     if (!node->changed)
         return SHOAL_OK;
@@ -138,21 +117,32 @@ static int nodes_write(struct tree *tree, struct tree_node *node)
         struct tree_child child = node->child[i];
         if (child.node == NULL || !child.node->changed)
             continue;
-        int rc = nodes_write(tree, child.node);
+        int rc = nodes_write(tree, child.node, row);
         if (rc != SHOAL_OK)
             return rc;
         child.ref = child.node->ref;
         tree_child_set(node, i, child);
     }
-    return node_write(tree, node);
+    return node_write(tree, node, row);
+}
+
+/* -- All ----------------------------------------------------------------------------------------- */
+
+static int changed_write(struct tree *tree)
+{
+    struct row row = { .want = tree->changed_n + nodes_count(tree->root) + SPACE_INDEX_LIKELY };
+    int rc = buckets_write(tree, tree->root, &row);
+    if (rc == SHOAL_OK)
+        rc = nodes_write(tree, tree->root, &row);
+    if (rc == SHOAL_OK && row.pages_n > 0)
+        space_set_aside(tree->space, row.page, row.pages_n);
+    return rc;
 }
 
 int tree_write(struct tree *tree, struct page_meta *io_meta)
 {
-    int rc = tree_write_buckets(tree);
     bool changed = tree->root != NULL && tree->root->changed; /* else it may be one that another holder has replaced */
-    if (rc == SHOAL_OK && changed)
-        rc = nodes_write(tree, tree->root);
+    int rc = changed ? changed_write(tree) : SHOAL_OK;
     if (rc != SHOAL_OK)
         return rc;
     if (changed) {
