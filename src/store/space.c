@@ -14,7 +14,7 @@
 #define EVEN_BITS 0x5555555555555555u
 #define ROW_MAX 64u    /* pages of a row; more take what there is */
 #define ROW_LEAST 4u   /* or several rows */
-#define ROW_LOOK 4096u /* pages that are looked at for one */
+#define ROW_LOOK 1024u /* pages that are looked at for one */
 #define ROW_SHARE 8u   /* of the pages in use: as much may be free, as in a store that was compacted */
 
 struct zone {

@@ -170,7 +170,7 @@ static int copy_and_evict(struct hunt *h)
     int rc = store_lock(h->tier->store, COPY_LOCK_MS);
     if (rc != 0)
         return rc;
-    rc = copy_down(h->tier, h->a, h->copies);
+    rc = copy_down(h->tier, h->a, h->copies, store_publish);
     store_unlock(h->tier->store);
     evict_copied(h); /* also where one of them could not be copied */
     return rc;
