@@ -9,9 +9,8 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "store/map.h"
 
-#define PAGES_PER_WORD 32u
-#define EVEN_BITS 0x5555555555555555u
 #define ROW_MAX 64u    /* pages of a row; more take what there is */
 #define ROW_LEAST 4u   /* or several rows */
 #define ROW_LOOK 1024u /* pages that are looked at for one */
@@ -38,59 +37,6 @@ static uint64_t map_page(uint64_t zone_i, unsigned place)
 }
 
 static uint64_t indices_n(const struct space *space) { return (space->zones_n + INDEX_ZONES - 1) / INDEX_ZONES; }
-
-/* -- One map ------------------------------------------------------------------------------------- */
-
-static enum page_use map_get(const struct page_zone *map, uint32_t i)
-{
-    return (enum page_use)(map->use[i / PAGES_PER_WORD] >> i % PAGES_PER_WORD * 2 & 3);
-}
-
-static void map_set(struct page_zone *map, uint32_t i, enum page_use use)
-{
-    uint64_t *word = &map->use[i / PAGES_PER_WORD];
-    unsigned shift = i % PAGES_PER_WORD * 2;
-    *word = (*word & ~((uint64_t)3 << shift)) | (uint64_t)use << shift;
-}
-
-static void map_make(struct page_zone *map, uint64_t zone_i)
-{
-    memset(map, 0, sizeof *map);
-    map->head.prefix = zone_i;
-    for (uint32_t i = 0; i < zone_own(zone_i); i++)
-        map_set(map, i, PAGE_USED);
-}
-
-struct tally {
-    uint32_t free_n, held_n;
-};
-
-static struct tally map_count(const struct page_zone *map)
-{
-    struct tally tally = { 0, 0 };
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
-        uint64_t low = map->use[i] & EVEN_BITS, high = map->use[i] >> 1 & EVEN_BITS;
-        tally.free_n += (uint32_t)__builtin_popcountll(~(low | high) & EVEN_BITS);
-        tally.held_n += (uint32_t)__builtin_popcountll(high & ~low);
-    }
-    return tally;
-}
-
-/* A later root is durable: NEW becomes USED. */
-static void map_settle(struct page_zone *map)
-{
-    static_assert((PAGE_NEW & 1) == PAGE_USED && (PAGE_USED & 1) == 1, "the upper bit goes where the lower one is set");
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
-        map->use[i] &= ~((map->use[i] & EVEN_BITS) << 1);
-}
-
-/* And nobody reads an older one: HELD becomes FREE. */
-static void map_release(struct page_zone *map)
-{
-    static_assert((PAGE_HELD & 1) == PAGE_FREE, "the upper bit goes where the lower one is not set");
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
-        map->use[i] &= EVEN_BITS | (map->use[i] & EVEN_BITS) << 1;
-}
 
 /* -- Zones --------------------------------------------------------------------------------------- */
 
@@ -131,7 +77,7 @@ static int zone_map(struct space *space, uint64_t zone_i)
         return error_os("%s: a map of a zone", space->pager->name);
     int rc = SHOAL_OK;
     if (zone->entry.place == ZONE_MAPS) {
-        map_make(map, zone_i);
+        map_make(map, zone_i, zone_own(zone_i));
     } else {
         struct page_ref ref = { map_page(zone_i, zone->entry.place), zone->entry.txn };
         rc = page_read(space->pager, ref, PAGE_ZONE, map);
@@ -298,32 +244,6 @@ void space_pack(struct space *space) { space->packs = true; }
 
 /* -- Take and free --------------------------------------------------------------------------------- */
 
-/* The first run of at least `least` FREE pages from..end-1, cut to n.  0: none. */
-static uint32_t map_find(struct zone *zone, uint32_t from, uint32_t end, uint64_t n, uint64_t least, uint32_t *ret_first)
-{
-    uint32_t run = 0, first_free = ZONE_PAGES;
-    for (uint32_t i = from > zone->cursor ? from : zone->cursor; i < end; i++) {
-        if (map_get(zone->map, i) != PAGE_FREE) {
-            if (run >= least)
-                break;
-            run = 0;
-            uint64_t word = zone->map->use[i / PAGES_PER_WORD];
-            if (i % PAGES_PER_WORD == 0 && ((word | word >> 1) & EVEN_BITS) == EVEN_BITS)
-                i += PAGES_PER_WORD - 1; /* none of the word is FREE */
-            continue;
-        }
-        if (first_free == ZONE_PAGES)
-            first_free = i;
-        if (run++ == 0)
-            *ret_first = i;
-        if (run == n)
-            break;
-    }
-    if (from <= zone->cursor && (first_free < ZONE_PAGES || end == ZONE_PAGES))
-        zone->cursor = first_free;
-    return run >= least ? run : 0;
-}
-
 static void zone_take(struct space *space, uint64_t zone_i, uint32_t first, uint32_t n)
 {
     struct zone *zone = &space->zone[zone_i];
@@ -353,7 +273,7 @@ static int take_between(struct space *space, uint64_t from, uint64_t end, struct
             return rc;
         uint32_t first = zone_i == zone_of(from) ? (uint32_t)(from - zone_start(zone_i)) : 0;
         uint32_t last = end - zone_start(zone_i) < ZONE_PAGES ? (uint32_t)(end - zone_start(zone_i)) : ZONE_PAGES;
-        uint32_t n = map_find(zone, first, last, io_run->n, io_run->least, &first);
+        uint32_t n = map_find(zone->map, first, last, io_run->n, io_run->least, &zone->cursor, &first);
         if (n == 0)
             continue;
         zone_take(space, zone_i, first, n);
@@ -687,10 +607,10 @@ static int end_find(struct space *space, uint64_t *ret_end)
         int rc = zone_map(space, zone_i);
         if (rc != SHOAL_OK)
             return rc;
-        static_assert(PAGE_FREE == 0 && ZONE_PAGES % PAGES_PER_WORD == 0, "a word of free pages is 0");
+        static_assert(PAGE_FREE == 0 && ZONE_PAGES % MAP_PAGES_PER_WORD == 0, "a word of free pages is 0");
         uint32_t i = ZONE_PAGES;
-        while (i > 0 && space->zone[zone_i].map->use[i / PAGES_PER_WORD - 1] == 0) /* most of a small store's */
-            i -= PAGES_PER_WORD;
+        while (i > 0 && space->zone[zone_i].map->use[i / MAP_PAGES_PER_WORD - 1] == 0) /* most of a small store's */
+            i -= MAP_PAGES_PER_WORD;
         while (i > 0 && map_get(space->zone[zone_i].map, i - 1) == PAGE_FREE)
             i--;
         *ret_end = zone_start(zone_i) + i;
