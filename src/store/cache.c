@@ -10,10 +10,10 @@
 #include "base/os.h"
 
 #define LEFT_MAX 1024ul /* freed together, because waiting for all readers takes time */
-#define SPARE_MAX 8192ul /* 32 MiB: what a publish has changed is about what the next one will */
-/* Beyond these (32 MiB) what is written is not kept: its memory is free at once, and who holds the lock for long gives
- * none back meanwhile. */
-#define LEFT_BOUND 8192ul
+/* Spare ones are as many as a transaction may change, since the next one will change as many.  With more of them left what is
+ * written is not kept: its memory is free at once, and who holds the lock for long gives none back meanwhile. */
+#define SPARE_SHARE 4u
+#define SPARE_LEAST (2 * LEFT_MAX)
 
 /* -- Places -------------------------------------------------------------------------------------- */
 
@@ -79,6 +79,12 @@ uint64_t cache_buckets_n(struct cache *cache)
     return places != NULL ? places->n : 0;
 }
 
+static unsigned long spare_max(struct cache *cache)
+{
+    uint64_t n = cache_buckets_n(cache) / SPARE_SHARE;
+    return n > SPARE_LEAST ? n : SPARE_LEAST;
+}
+
 /* -- What is kept -------------------------------------------------------------------------------- */
 
 void cache_keep(struct cache *cache, struct cached **place, struct cached *cached)
@@ -128,14 +134,14 @@ static void forget(struct cache *cache, struct cache_place *place, uint64_t page
 void cache_forget(struct cache *cache, struct page_ref ref)
 {
     struct cache_place *place = cache_bucket_place(cache, ref.page);
-    if (place != NULL && uatomic_read(&cache->left_n) < LEFT_BOUND)
+    if (place != NULL && uatomic_read(&cache->left_n) < spare_max(cache))
         forget(cache, place, ref.page);
 }
 
 void cache_written(struct cache *cache, struct page_ref ref, struct cached *cached)
 {
     struct cache_place *place = cache_bucket_place(cache, ref.page);
-    if (place != NULL && uatomic_read(&cache->left_n) < LEFT_BOUND && !cached->has_large) {
+    if (place != NULL && uatomic_read(&cache->left_n) < spare_max(cache) && !cached->has_large) {
         cached->ref = ref;
         cache_keep(cache, &place->cached, cached);
         return;
@@ -193,7 +199,7 @@ void cache_free(struct cache *cache, struct cached *cached)
 static void list_spare(struct cache *cache, struct cached *list, unsigned long n)
 {
     struct cached *head;
-    if (list == NULL || uatomic_read(&cache->spare_n) + n > SPARE_MAX) {
+    if (list == NULL || uatomic_read(&cache->spare_n) + n > spare_max(cache)) {
         list_free(list);
         return;
     }

@@ -12,7 +12,7 @@
 
 struct queue {
     const struct pager *pager;
-    struct cache *cache; /* whose memory buckets and nodes are, and where they are kept when they are written; NULL: there are none */
+    struct cache *cache; /* whose memory buckets and nodes are, and that keeps them when they are written; NULL: none come */
     uint32_t n;
     struct page_out out[QUEUE_PAGES];
 };

@@ -9,6 +9,8 @@
 #include "base/error.h"
 #include "store/branch.h"
 
+#define FETCH_AHEAD 8u /* entries, as buckets are summed up; other distances were not tried */
+
 /* -- Pages --------------------------------------------------------------------------------------- */
 
 /* Taken and not used yet; how many more will be asked for. */
@@ -48,15 +50,27 @@ static int bucket_write(struct tree *tree, struct tree_node *leaf, uint32_t entr
     return queue_add(tree->queue, &bucket->head);
 }
 
+/* Buckets were changed long ago, as caches count: those a few entries on are fetched meanwhile. */
+static void bucket_fetch(const struct tree_node *leaf, uint32_t entry)
+{
+    const struct bucket *bucket = leaf->child[entry < NODE_ENTRIES ? entry : 0].bucket;
+    if (bucket == NULL)
+        return;
+    __builtin_prefetch(&bucket->head, 1);
+    __builtin_prefetch(bucket->word);
+}
+
 /* Below this node: in the order of hashes, so that neighbours lie beside each other. */
 static int buckets_write(struct tree *tree, struct tree_node *node, struct row *row)
 {
     int rc = SHOAL_OK;
     for (uint32_t i = 0; node->changed && rc == SHOAL_OK && i < NODE_ENTRIES; i += tree_span(node, i)) {
-        if (node->level == 0)
+        if (node->level == 0) {
+            bucket_fetch(node, i + FETCH_AHEAD * tree_span(node, i));
             rc = bucket_write(tree, node, i, row);
-        else if (node->child[i].node != NULL)
+        } else if (node->child[i].node != NULL) {
             rc = buckets_write(tree, node->child[i].node, row);
+        }
     }
     return rc;
 }
