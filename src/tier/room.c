@@ -22,6 +22,7 @@
 #define WANT_BYTES_LEAST 16384u
 #define ROUND_CLASS 2u        /* asks for the record's class */
 #define FREE_SHARE 4u
+#define FREE_SPANS 16u /* fewer may all be held by somebody, so that nothing can be swept out of them */
 #define WANT_BLOCKS 8u        /* of the record's class */
 #define SPANS_LOG2_MAX 6u
 #define ANY_CLASS UINT32_MAX
@@ -136,7 +137,9 @@ static bool heap_is_free(const struct hunt *h)
 {
     struct heap_room room;
     heap_room(h->tier->segment, &room);
-    return h->round <= ROUND_CLASS && room.free_bytes > h->tier->segment->geo.heap_bytes / FREE_SHARE;
+    const struct geometry *geo = &h->tier->segment->geo;
+    return h->round <= ROUND_CLASS && room.free_bytes > geo->heap_bytes / FREE_SHARE &&
+           room.free_bytes > FREE_SPANS * geo->span_bytes;
 }
 
 static void hunt_table(struct hunt *h)
