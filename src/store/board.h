@@ -55,6 +55,7 @@
 
 #define BOARD_BYTES 4096u
 #define BOARD_NAME_BYTES 64u
+#define BOARD_WHO 4
 #define BOARD_PINS 8u /* backups at a time */
 
 struct board_page {
@@ -65,7 +66,7 @@ struct board_page {
     shared_u64 horizon;      /*  32 */
     shared_u32 refused;      /*  40 */
     shared_u32 bell;         /*  44 */
-    shared_u64 holder[4];    /*  48  for people: pid, then the first 24 bytes of its command */
+    shared_u64 holder[BOARD_WHO]; /*  48  for people: pid, then the first 24 bytes of its command */
     shared_u64 user;         /*  80  whose store it is, while anybody has byte 1 locked; 0: nobody's yet */
     shared_u64 user_name[BOARD_NAME_BYTES / 8]; /*  88  for people */
     shared_u64 pin[BOARD_PINS]; /* 152  transactions; 0: none */
@@ -85,6 +86,8 @@ struct board {
     uint32_t pid;            /* who opened lock_file and made the mutex */
     uint32_t rung;           /* the bell, as this process rang it last */
     pthread_mutex_t mutex;   /* between the threads of this process */
+    uint64_t who[BOARD_WHO]; /* what this process says in `holder`, as it was called when who_pid locked first */
+    uint32_t who_pid;
     struct board *next;      /* all boards of this process, for its forks */
 };
 

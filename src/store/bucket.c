@@ -97,6 +97,20 @@ bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *re
     return true;
 }
 
+bool bucket_has_large(const struct bucket *bucket)
+{
+    for (uint32_t i = 0; i < bucket->head.used_n; i++) {
+        struct bucket_record record;
+        uint32_t at = WORD_AT(bucket->word[i]);
+        if (at > PAGE_BYTES - sizeof record)
+            continue; /* bucket_item refuses it */
+        memcpy(&record, (const uint8_t *)bucket + at, sizeof record);
+        if ((record.version_and_type >> 56 & RECORD_LARGE) != 0)
+            return true;
+    }
+    return false;
+}
+
 bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_large)
 {
     if ((item->flags & RECORD_LARGE) == 0 || item->value_bytes != sizeof *ret_large)
@@ -148,6 +162,25 @@ static uint8_t *put_bytes(uint8_t *to, const void *from, size_t n)
     return to + n;
 }
 
+/* The record's bytes there, and its word. */
+static uint64_t item_write(struct bucket *bucket, uint32_t at, uint64_t hash, const struct bucket_item *item)
+{
+    struct bucket_record record = {
+        .version_and_type = item->version | (uint64_t)item->type << 48 | (uint64_t)item->flags << 56,
+        .key_bytes = (uint16_t)item->key_bytes,
+        .value_bytes = (uint16_t)item->value_bytes,
+    };
+    uint8_t *from = (uint8_t *)bucket + at;
+    uint8_t *to = put_bytes(from, &record, sizeof record);
+    to = put_bytes(to, item->key, key_here(item));
+    to = put_bytes(to, item->value, item->value_bytes);
+    if ((item->flags & RECORD_EXPIRES) != 0)
+        to = put_bytes(to, &item->expires_ns, STAMP_BYTES);
+    if ((item->flags & RECORD_MTIME) != 0)
+        to = put_bytes(to, &item->mtime_ns, STAMP_BYTES);
+    return WORD(FINGER(hash), at, record_sum(from, (size_t)(to - from)));
+}
+
 enum bucket_added bucket_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item)
 {
     uint32_t bytes = bucket_item_bytes(item);
@@ -156,24 +189,20 @@ enum bucket_added bucket_add(struct bucket *bucket, uint64_t hash, const struct 
     if (bytes > bucket->head.free_at - words_end(bucket) &&
         (!compact(bucket) || bytes > bucket->head.free_at - words_end(bucket)))
         return BUCKET_BAD;
-    struct bucket_record record = {
-        .version_and_type = item->version | (uint64_t)item->type << 48 | (uint64_t)item->flags << 56,
-        .key_bytes = (uint16_t)item->key_bytes,
-        .value_bytes = (uint16_t)item->value_bytes,
-    };
     uint32_t at = (uint32_t)bucket->head.free_at - (bytes - WORD_BYTES);
-    uint8_t *from = (uint8_t *)bucket + at;
-    uint8_t *to = put_bytes(from, &record, sizeof record);
-    to = put_bytes(to, item->key, key_here(item));
-    to = put_bytes(to, item->value, item->value_bytes);
-    if ((item->flags & RECORD_EXPIRES) != 0)
-        to = put_bytes(to, &item->expires_ns, STAMP_BYTES);
-    if ((item->flags & RECORD_MTIME) != 0)
-        (void)put_bytes(to, &item->mtime_ns, STAMP_BYTES);
-    bucket->word[bucket->head.used_n++] = WORD(FINGER(hash), at, record_sum(from, bytes - WORD_BYTES));
+    bucket->word[bucket->head.used_n++] = item_write(bucket, at, hash, item);
     bucket->head.free_at = at;
     bucket->head.used_bytes += bytes;
     return BUCKET_ADDED;
+}
+
+bool bucket_replace(struct bucket *bucket, uint32_t i, const struct bucket_item *old, uint64_t hash,
+                    const struct bucket_item *item)
+{
+    if (bucket_item_bytes(old) != bucket_item_bytes(item))
+        return false;
+    bucket->word[i] = item_write(bucket, WORD_AT(bucket->word[i]), hash, item);
+    return true;
 }
 
 void bucket_remove(struct bucket *bucket, uint32_t i, const struct bucket_item *item)

@@ -36,6 +36,8 @@ bool bucket_check(const struct bucket *bucket);
 uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint64_t hash);
 /* False: it does not lie within the page, or is not what its word says. */
 bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *ret_item);
+/* Whether any record is RECORD_LARGE; nothing is summed. */
+bool bucket_has_large(const struct bucket *bucket);
 /* The large value's description.  False: it is not one. */
 bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_large);
 
@@ -43,6 +45,9 @@ bool bucket_item_large(const struct bucket_item *item, struct bucket_large *ret_
 uint32_t bucket_item_bytes(const struct bucket_item *item);
 enum bucket_added { BUCKET_ADDED, BUCKET_FULL, BUCKET_BAD }; /* bad: another record is not what its word says */
 enum bucket_added bucket_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item);
+/* In the place of one that bucket_item gave.  False: it is not of the same length. */
+bool bucket_replace(struct bucket *bucket, uint32_t i, const struct bucket_item *old, uint64_t hash,
+                    const struct bucket_item *item);
 /* One that bucket_item gave. */
 void bucket_remove(struct bucket *bucket, uint32_t i, const struct bucket_item *item);
 

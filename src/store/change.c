@@ -10,8 +10,8 @@
 #include "store/handle.h"
 #include "store/runs.h"
 
-/* Changed buckets beyond these (16 MiB) are written before the transaction ends. */
-#define BUCKETS_MAX 4096u
+#define BUCKETS_SHARE 4u      /* of those that may be kept: at most 64 MiB */
+#define BUCKETS_LEAST 4096u
 
 static int key_check(const struct store *store, size_t key_bytes)
 {
@@ -27,19 +27,18 @@ uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes
 
 /* -- Put ----------------------------------------------------------------------------------------- */
 
-/* A record leaves its bucket, and what it has elsewhere is free. */
-static int item_remove(struct store *store, struct bucket *bucket, uint32_t i, const struct bucket_item *item)
+/* A record is to leave its bucket: what it has elsewhere is free. */
+static int item_leave(struct store *store, const struct bucket_item *item)
 {
     struct bucket_large large;
-    int rc = SHOAL_OK;
     uint64_t value_bytes = item->value_bytes;
+    int rc = SHOAL_OK;
     if (bucket_item_large(item, &large)) {
         value_bytes = large.value_bytes;
         rc = runs_free(&store->space, &large, (item->flags & RECORD_LARGE_KEY) != 0);
     }
     store->records_n--;
     store->record_bytes -= item->key_bytes + value_bytes;
-    bucket_remove(bucket, i, item);
     return rc;
 }
 
@@ -75,7 +74,7 @@ static int item_add(struct store *store, uint64_t hash, const struct bucket_item
         int rc = tree_change(&store->tree, hash, &bucket);
         if (rc != SHOAL_OK)
             return rc;
-        enum bucket_added added = bucket_add(bucket, hash, item);
+        enum bucket_added added = tree_add(bucket, hash, item);
         if (added != BUCKET_FULL)
             return added == BUCKET_ADDED ? SHOAL_OK : tree_bad_record(&store->tree);
         rc = tree_divide(&store->tree, hash);
@@ -84,30 +83,47 @@ static int item_add(struct store *store, uint64_t hash, const struct bucket_item
     }
 }
 
-static int put(struct store *store, const struct store_record *record)
+/* In the place of another one, or beside the others. */
+static int item_put(struct store *store, uint64_t hash, const struct store_record *record, const struct bucket_item *item)
 {
     struct bucket *bucket;
-    struct bucket_item item, old;
-    struct bucket_large large;
+    struct bucket_item old;
     uint32_t i;
+    int rc = tree_change(&store->tree, hash, &bucket);
+    if (rc == SHOAL_OK)
+        rc = find_item(&store->pager, bucket, hash, record->key, record->key_bytes, &i, &old);
+    if (rc == SHOAL_MISSING)
+        return item_add(store, hash, item);
+    if (rc == SHOAL_OK)
+        rc = item_leave(store, &old);
+    if (rc != SHOAL_OK || tree_replace(bucket, i, &old, hash, item))
+        return rc;
+    bucket_remove(bucket, i, &old);
+    return item_add(store, hash, item);
+}
+
+/* Beyond these changed buckets are written before the transaction ends.  Not earlier than needed: one that is changed again
+ * is written again. */
+static uint64_t buckets_max(struct store *store)
+{
+    uint64_t most = cache_buckets_n(&store->cache) / BUCKETS_SHARE;
+    return most > BUCKETS_LEAST ? most : BUCKETS_LEAST;
+}
+
+static int put(struct store *store, const struct store_record *record)
+{
+    struct bucket_item item;
+    struct bucket_large large;
     uint64_t hash = store_hash(store, record->key, record->key_bytes);
     int rc = item_make(store, record, hash, &large, &item);
     if (rc == SHOAL_OK)
-        rc = tree_change(&store->tree, hash, &bucket);
-    if (rc == SHOAL_OK)
-        rc = find_item(&store->pager, bucket, hash, record->key, record->key_bytes, &i, &old);
-    if (rc == SHOAL_OK)
-        rc = item_remove(store, bucket, i, &old);
-    if (rc == SHOAL_MISSING)
-        rc = SHOAL_OK;
-    if (rc == SHOAL_OK)
-        rc = item_add(store, hash, &item);
+        rc = item_put(store, hash, record, &item);
     if (rc != SHOAL_OK)
         return rc;
     store->version_next++;
     store->records_n++;
     store->record_bytes += record->key_bytes + record->value_bytes;
-    return store->tree.changed_n > BUCKETS_MAX ? tree_write_buckets(&store->tree) : SHOAL_OK;
+    return store->tree.changed_n > buckets_max(store) ? tree_write_buckets(&store->tree) : SHOAL_OK;
 }
 
 int store_put(struct store *store, const struct store_record *record, uint64_t *ret_version)
@@ -138,8 +154,11 @@ static int delete_there(struct store *store, uint64_t hash, const void *key, siz
     if (rc == SHOAL_OK)
         rc = find_item(&store->pager, bucket, hash, key, key_bytes, &i, &item);
     if (rc == SHOAL_OK)
-        rc = item_remove(store, bucket, i, &item);
-    return rc == SHOAL_OK ? tree_shrink(&store->tree, hash) : rc;
+        rc = item_leave(store, &item);
+    if (rc != SHOAL_OK)
+        return rc;
+    bucket_remove(bucket, i, &item);
+    return tree_shrink(&store->tree, hash);
 }
 
 /* Looked at before a transaction begins for nothing. */

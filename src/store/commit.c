@@ -108,6 +108,7 @@ static int board_fill(struct store *store)
 
 static void writer_drop(struct store *store)
 {
+    queue_drop(&store->queue);
     if (store->loaded) {
         tree_drop(&store->tree);
         space_drop(&store->space);
@@ -126,11 +127,9 @@ static int writer_follow(struct store *store)
     int rc = space_load(&store->space, &store->pager, &store->meta);
     if (rc != SHOAL_OK)
         return rc;
-    rc = tree_open(&store->tree, &store->pager, &store->space, &store->meta);
-    if (rc != SHOAL_OK)
-        space_drop(&store->space);
-    store->loaded = rc == SHOAL_OK;
-    return rc;
+    tree_open(&store->tree, &store->pager, &store->space, &store->queue, &store->meta);
+    store->loaded = true;
+    return SHOAL_OK;
 }
 
 /* The state of the present root in memory. */
@@ -192,6 +191,7 @@ void store_unlock(struct store *store)
     if (store->changed || store->broken != SHOAL_OK)
         writer_drop(store);
     board_unlock(&store->board);
+    store_tidy(store);
 }
 
 /* -- Begin and give up --------------------------------------------------------------------------- */
@@ -275,7 +275,7 @@ static int publish(struct store *store, bool durable)
     struct page_meta meta = store->meta;
     int rc = tree_write(&store->tree, &meta);
     if (rc == SHOAL_OK)
-        rc = space_write(&store->space, &meta);
+        rc = space_write(&store->space, &store->queue, &meta);
     if (rc == SHOAL_OK && durable)
         rc = flush(store);
     if (rc != SHOAL_OK)

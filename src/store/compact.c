@@ -184,13 +184,21 @@ static int locked_and_free(struct store *store)
     return rc;
 }
 
+static int pack_begin(struct store *store)
+{
+    int rc = txn_begin(store);
+    if (rc == SHOAL_OK)
+        space_pack(&store->space);
+    return rc;
+}
+
 static int pack_some(struct packing *p)
 {
     int rc = locked_and_free(p->store);
     if (rc != SHOAL_OK)
         return rc;
     p->looks = p->changes = p->run_pages = 0;
-    rc = txn_begin(p->store);
+    rc = pack_begin(p->store);
     while (rc == SHOAL_OK && !p->over && p->looks < LOOKS_MAX && p->changes < CHANGES_MAX && p->run_pages < RUN_PAGES_MAX)
         rc = txn_broken(p->store, pack_bucket(p));
     if (rc == SHOAL_OK)
@@ -222,10 +230,12 @@ static int settle(struct packing *p, uint64_t *ret_pages_n)
     int rc = locked_and_free(store);
     if (rc != SHOAL_OK)
         return rc;
-    rc = store_commit(store);
+    rc = pack_begin(store);
+    if (rc == SHOAL_OK)
+        rc = store_commit(store);
     for (int i = 0; rc == SHOAL_OK && i < SETTLES_MAX && store->meta.pages_end < before; i++) {
         before = store->meta.pages_end;
-        rc = txn_begin(store);
+        rc = pack_begin(store);
         if (rc == SHOAL_OK)
             rc = txn_broken(store, space_release(&store->space));
         if (rc == SHOAL_OK)

@@ -27,6 +27,7 @@ struct copying {
     struct page_out outs[PAGES_AT_ONCE];
     uint8_t bytes[PAGES_AT_ONCE][PAGE_BYTES]; /* that they point to */
     size_t outs_n;
+    struct queue maps;
 };
 
 /* -- Pages --------------------------------------------------------------------------------------- */
@@ -162,7 +163,7 @@ static int copy_all(struct copying *c, struct page_meta *ret_meta)
     rc = batch_write(c);
     memset(ret_meta->index, 0, sizeof ret_meta->index);
     if (rc == SHOAL_OK)
-        rc = space_write(&c->space, ret_meta);
+        rc = space_write(&c->space, &c->maps, ret_meta);
     ret_meta->durable_txn = meta->head.txn;
     memset(ret_meta->boot, 0, sizeof ret_meta->boot);
     int why = rc == SHOAL_OK ? file_resize(c->to->file, ret_meta->pages_end * PAGE_BYTES) : 0;
@@ -184,6 +185,7 @@ int copy_root(const struct copy_asked *asked, struct page_meta *ret_meta)
     c->asked = asked;
     c->from = &asked->from->pager;
     c->to = asked->to != NULL ? &asked->to->pager : NULL;
+    c->maps.pager = c->to;
     c->total = meta->pages_end - meta->free_n - meta->held_n;
     c->run = malloc(RUN_AT_ONCE);
     c->there = malloc(RUN_AT_ONCE);

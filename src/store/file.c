@@ -76,8 +76,11 @@ static void widen(int file, mode_t mode)
 
 int file_open_or_make(int dir, const char *name, int *ret_file)
 {
+    int why = open_with(dir, name, O_RDWR, 0, ret_file); /* as nearly always */
+    if (why != ENOENT)
+        return why;
     mode_t mode = mode_in(dir);
-    int why = open_with(dir, name, O_RDWR | O_CREAT | O_EXCL, mode, ret_file);
+    why = open_with(dir, name, O_RDWR | O_CREAT | O_EXCL, mode, ret_file);
     if (why == 0)
         widen(*ret_file, mode);
     return why == EEXIST ? open_with(dir, name, O_RDWR, 0, ret_file) : why;

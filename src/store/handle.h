@@ -6,7 +6,9 @@
 #define SHOAL_STORE_HANDLE_H
 
 #include "store/board.h"
+#include "store/cache.h"
 #include "store/file.h"
+#include "store/queue.h"
 #include "store/reader.h"
 #include "store/space.h"
 #include "store/store.h"
@@ -30,7 +32,7 @@ struct store {
     uint8_t id[STORE_ID_BYTES], boot[FILE_BOOT_BYTES];
     uint64_t seed;
     struct board board;
-    struct reader reader;
+    struct cache cache;
 
     /* Of the lock's holder.  space and tree are what `meta` leads to, and may serve its next holder too. */
     bool loaded;
@@ -43,6 +45,7 @@ struct store {
     uint64_t seen_started;  /* no meta of a dead holder is newer than `root`, up to here */
     struct space space;
     struct tree tree;
+    struct queue queue;
 };
 
 /* -- Metas (meta.c) ------------------------------------------------------------------------------ */

@@ -170,13 +170,14 @@ int meta_make_store(struct store *store)
     memcpy(meta.boot, store->boot, sizeof meta.boot);
     int rc = space_make(&space, &store->pager, 1);
     if (rc == SHOAL_OK)
-        rc = tree_make(&tree, &store->pager, &space, store->seed, 1);
+        rc = tree_make(&tree, &store->pager, &space, &store->queue, store->seed, 1);
     if (rc == SHOAL_OK)
         rc = tree_write(&tree, &meta);
     if (rc == SHOAL_OK)
-        rc = space_write(&space, &meta);
+        rc = space_write(&space, &store->queue, &meta);
     if (rc == SHOAL_OK)
         rc = metas_make(store, &meta);
+    queue_drop(&store->queue);
     tree_drop(&tree);
     space_drop(&space);
     return rc;

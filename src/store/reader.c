@@ -15,109 +15,20 @@
 #include "store/find.h"
 #include "store/handle.h"
 
-#define LEFT_MAX 256ul    /* freed together, because waiting for all readers takes time */
 #define ROUNDS_FREE 8     /* lost to writers before the reader takes their lock */
 #define ROUNDS_MAX 64
 #define LOCK_MS 1000
 
-struct kept {
-    struct kept *next; /* in reader->left */
-    uint64_t word;     /* meta: its root word */
-    struct page_ref ref;
-    union {
-        struct page_node node;
-        struct page_meta meta;
-        struct bucket bucket;
-    };
-};
-
 /* -- What is kept -------------------------------------------------------------------------------- */
 
-static int kept_alloc(const struct store *store, struct kept **ret_kept)
+static int cached_alloc(const struct store *store, struct cached **ret_cached)
 {
-    *ret_kept = malloc(sizeof **ret_kept);
-    return *ret_kept != NULL ? SHOAL_OK : error_os("%s: memory for a page", store->name);
+    *ret_cached = malloc(sizeof **ret_cached);
+    return *ret_cached != NULL ? SHOAL_OK : error_os("%s: memory for a page", store->name);
 }
 
-static void list_free(struct kept *kept)
-{
-    while (kept != NULL) {
-        struct kept *next = kept->next;
-        free(kept);
-        kept = next;
-    }
-}
-
-static void places_free(struct places *places)
-{
-    for (uint64_t i = 0; places != NULL && i < places->n; i++)
-        free(places->place[i].kept);
-    free(places);
-}
-
-void reader_close(struct reader *reader)
-{
-    places_free(reader->nodes);
-    places_free(reader->buckets);
-    free(reader->meta);
-    list_free(reader->left);
-}
-
-/* In the place of what was there, which is left: freed when nobody can be reading it. */
-static void keep(struct reader *reader, struct kept **place, struct kept *kept)
-{
-    struct kept *old = urcu_bp_xchg_pointer(place, kept), *list;
-    if (old == NULL)
-        return;
-    do {
-        list = uatomic_read(&reader->left);
-        old->next = list;
-    } while (uatomic_cmpxchg(&reader->left, list, old) != list);
-    uatomic_inc(&reader->left_n);
-}
-
-bool store_is_untidy(const struct store *store) { return uatomic_read(&store->reader.left_n) >= LEFT_MAX; }
-
-void store_tidy(struct store *store)
-{
-    struct reader *reader = &store->reader;
-    if (!store_is_untidy(store) || urcu_bp_read_ongoing())
-        return;
-    uatomic_set(&reader->left_n, 0);
-    struct kept *list = uatomic_xchg(&reader->left, NULL);
-    urcu_bp_synchronize_rcu();
-    list_free(list);
-}
-
-static uint64_t nodes_n(void) { return READER_NODES; }
-
-static uint64_t buckets_n(void)
-{
-    uint64_t n = READER_BUCKETS_MAX, most = os_memory_bytes() / READER_MEMORY_SHARE / PAGE_BYTES;
-    while (n > READER_BUCKETS_LEAST && n > most)
-        n /= 2;
-    return n;
-}
-
-/* Where a page is kept.  The places are made for the first one: many stores are opened for one lookup, or none. */
-static struct place *place_of(struct places **io_places, uint64_t how_many(void), struct page_ref ref)
-{
-    struct places *places = urcu_bp_dereference(*io_places);
-    if (places == NULL) {
-        uint64_t n = how_many();
-        struct places *made = calloc(1, sizeof *made + n * sizeof made->place[0]);
-        if (made == NULL)
-            return NULL;
-        made->n = n;
-        places = urcu_bp_cmpxchg_pointer(io_places, NULL, made);
-        if (places == NULL)
-            places = made;
-        else
-            free(made);
-    }
-    uint64_t mixed = ref.page * 0x9e3779b97f4a7c15u; /* neighbours far apart (Knuth, vol. 3, 6.4) */
-    return &places->place[(mixed >> 32) * places->n >> 32];
-}
+bool store_is_untidy(const struct store *store) { return cache_is_untidy(&store->cache); }
+void store_tidy(struct store *store) { cache_tidy(&store->cache); }
 
 /* -- Root ---------------------------------------------------------------------------------------- */
 
@@ -135,15 +46,15 @@ static struct reader_root root_of(uint64_t word, const struct page_meta *meta)
 static int root_read(struct store *store, uint64_t word, struct reader_root *ret_root)
 {
     urcu_bp_read_lock();
-    const struct kept *kept = urcu_bp_dereference(store->reader.meta);
+    const struct cached *kept = urcu_bp_dereference(store->cache.meta);
     bool same = kept != NULL && kept->word == word;
     if (same)
         *ret_root = root_of(word, &kept->meta);
     urcu_bp_read_unlock();
     if (same)
         return SHOAL_OK;
-    struct kept *read;
-    int rc = kept_alloc(store, &read);
+    struct cached *read;
+    int rc = cached_alloc(store, &read);
     if (rc != SHOAL_OK)
         return rc;
     rc = meta_read(store, BOARD_PLACE(word), &read->meta);
@@ -157,7 +68,7 @@ static int root_read(struct store *store, uint64_t word, struct reader_root *ret
     }
     read->word = word;
     *ret_root = root_of(word, &read->meta);
-    keep(&store->reader, &store->reader.meta, read);
+    cache_keep(&store->cache, &store->cache.meta, read);
     return SHOAL_OK;
 }
 
@@ -197,11 +108,11 @@ bool reader_passed(struct store *store, const struct reader_root *root)
 /* What the node that the root leads to says about the hash. */
 static int node_step(struct store *store, unsigned level, struct node_child *io_child, uint64_t hash)
 {
-    struct place *place = place_of(&store->reader.nodes, nodes_n, io_child->ref);
+    struct cache_place *place = cache_node_place(&store->cache, io_child->ref.page);
     if (place == NULL)
         return error_os("%s: memory for nodes", store->name);
     urcu_bp_read_lock();
-    const struct kept *kept = urcu_bp_dereference(place->kept);
+    const struct cached *kept = urcu_bp_dereference(place->cached);
     bool same = kept != NULL && kept->ref.page == io_child->ref.page && kept->ref.txn == io_child->ref.txn &&
                 kept->node.head.level == level && kept->node.head.depth == io_child->depth &&
                 kept->node.head.prefix == hash_prefix(hash, io_child->depth);
@@ -210,8 +121,8 @@ static int node_step(struct store *store, unsigned level, struct node_child *io_
     urcu_bp_read_unlock();
     if (same)
         return SHOAL_OK;
-    struct kept *read;
-    int rc = kept_alloc(store, &read);
+    struct cached *read;
+    int rc = cached_alloc(store, &read);
     if (rc != SHOAL_OK)
         return rc;
     rc = node_read(&store->pager, io_child->ref, level, io_child->depth, hash, &read->node);
@@ -221,7 +132,7 @@ static int node_step(struct store *store, unsigned level, struct node_child *io_
     }
     read->ref = io_child->ref;
     *io_child = node_child_at(&read->node, node_entry(io_child->depth, hash));
-    keep(&store->reader, &place->kept, read);
+    cache_keep(&store->cache, &place->cached, read);
     return SHOAL_OK;
 }
 
@@ -278,45 +189,32 @@ static int get_in(struct store *store, const struct bucket *bucket, const struct
 }
 
 /* In the bucket's place, under RCU. */
-static int get_kept(struct store *store, struct place *place, struct node_child child, const struct wanted *w,
+static int get_kept(struct store *store, const struct cache_place *place, struct node_child child, const struct wanted *w,
                     struct store_record *ret_record)
 {
     bool large;
-    int rc = NOT_KEPT;
     urcu_bp_read_lock();
-    const struct kept *kept = urcu_bp_dereference(place->kept);
-    if (kept != NULL && kept->ref.page == child.ref.page && kept->ref.txn == child.ref.txn &&
-        kept->bucket.head.depth == child.depth && kept->bucket.head.prefix == hash_prefix(w->hash, child.depth))
-        rc = get_in(store, &kept->bucket, w, ret_record, &large);
+    const struct bucket *bucket = cache_bucket(place, child.ref, child.depth, w->hash);
+    int rc = bucket != NULL ? get_in(store, bucket, w, ret_record, &large) : NOT_KEPT;
     urcu_bp_read_unlock();
     return rc;
 }
 
-/* One with large records is not kept: they are read from the file, for which nobody should wait who frees what is left. */
-static bool is_to_be_kept(const struct bucket *bucket)
-{
-    for (uint32_t i = 0; i < bucket->head.used_n; i++) {
-        struct bucket_item item;
-        if (!bucket_item(bucket, i, &item) || (item.flags & RECORD_LARGE) != 0)
-            return false;
-    }
-    return true;
-}
-
 /* The second time in a row that it is read for want of it here: else each get of a store that is much larger than the places
  * would copy a page in vain.  Without memory nothing is kept. */
-static void bucket_keep(struct store *store, struct place *place, struct page_ref ref, const struct bucket *bucket)
+static void bucket_keep(struct store *store, struct cache_place *place, struct page_ref ref, const struct bucket *bucket)
 {
-    struct kept *made;
+    struct cached *made;
     if (uatomic_read(&place->asked) != ref.page) {
         uatomic_set(&place->asked, ref.page);
         return;
     }
-    if (!is_to_be_kept(bucket) || (made = malloc(sizeof *made)) == NULL)
+    if (bucket_has_large(bucket) || (made = malloc(sizeof *made)) == NULL)
         return;
     made->ref = ref;
+    made->has_large = false; /* C2 */
     made->bucket = *bucket;
-    keep(&store->reader, &place->kept, made);
+    cache_keep(&store->cache, &place->cached, made);
 }
 
 static int get_below(struct store *store, const struct reader_root *root, const struct wanted *w,
@@ -329,7 +227,7 @@ static int get_below(struct store *store, const struct reader_root *root, const 
         return rc;
     if (child.ref.page == 0)
         return SHOAL_MISSING;
-    struct place *place = place_of(&store->reader.buckets, buckets_n, child.ref);
+    struct cache_place *place = cache_bucket_place(&store->cache, child.ref.page);
     rc = place != NULL ? get_kept(store, place, child, w, ret_record) : NOT_KEPT;
     if (rc != NOT_KEPT)
         return rc;

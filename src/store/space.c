@@ -9,9 +9,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "store/map.h"
 
-#define PAGES_PER_WORD 32u
-#define EVEN_BITS 0x5555555555555555u
+#define ROW_MAX 64u    /* pages of a row; more take what there is */
+#define ROW_LEAST 4u   /* or several rows */
+#define ROW_LOOK 1024u /* pages that are looked at for one */
+#define ROW_SHARE 8u   /* of the pages in use: as much may be free, as in a store that was compacted */
 
 struct zone {
     struct zone_entry entry; /* as published; place ZONE_MAPS: without a map, since nothing in it is in use */
@@ -34,59 +37,6 @@ static uint64_t map_page(uint64_t zone_i, unsigned place)
 }
 
 static uint64_t indices_n(const struct space *space) { return (space->zones_n + INDEX_ZONES - 1) / INDEX_ZONES; }
-
-/* -- One map ------------------------------------------------------------------------------------- */
-
-static enum page_use map_get(const struct page_zone *map, uint32_t i)
-{
-    return (enum page_use)(map->use[i / PAGES_PER_WORD] >> i % PAGES_PER_WORD * 2 & 3);
-}
-
-static void map_set(struct page_zone *map, uint32_t i, enum page_use use)
-{
-    uint64_t *word = &map->use[i / PAGES_PER_WORD];
-    unsigned shift = i % PAGES_PER_WORD * 2;
-    *word = (*word & ~((uint64_t)3 << shift)) | (uint64_t)use << shift;
-}
-
-static void map_make(struct page_zone *map, uint64_t zone_i)
-{
-    memset(map, 0, sizeof *map);
-    map->head.prefix = zone_i;
-    for (uint32_t i = 0; i < zone_own(zone_i); i++)
-        map_set(map, i, PAGE_USED);
-}
-
-struct tally {
-    uint32_t free_n, held_n;
-};
-
-static struct tally map_count(const struct page_zone *map)
-{
-    struct tally tally = { 0, 0 };
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++) {
-        uint64_t low = map->use[i] & EVEN_BITS, high = map->use[i] >> 1 & EVEN_BITS;
-        tally.free_n += (uint32_t)__builtin_popcountll(~(low | high) & EVEN_BITS);
-        tally.held_n += (uint32_t)__builtin_popcountll(high & ~low);
-    }
-    return tally;
-}
-
-/* A later root is durable: NEW becomes USED. */
-static void map_settle(struct page_zone *map)
-{
-    static_assert((PAGE_NEW & 1) == PAGE_USED && (PAGE_USED & 1) == 1, "the upper bit goes where the lower one is set");
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
-        map->use[i] &= ~((map->use[i] & EVEN_BITS) << 1);
-}
-
-/* And nobody reads an older one: HELD becomes FREE. */
-static void map_release(struct page_zone *map)
-{
-    static_assert((PAGE_HELD & 1) == PAGE_FREE, "the upper bit goes where the lower one is not set");
-    for (size_t i = 0; i < PAGE_BODY_BYTES / 8; i++)
-        map->use[i] &= EVEN_BITS | (map->use[i] & EVEN_BITS) << 1;
-}
 
 /* -- Zones --------------------------------------------------------------------------------------- */
 
@@ -127,7 +77,7 @@ static int zone_map(struct space *space, uint64_t zone_i)
         return error_os("%s: a map of a zone", space->pager->name);
     int rc = SHOAL_OK;
     if (zone->entry.place == ZONE_MAPS) {
-        map_make(map, zone_i);
+        map_make(map, zone_i, zone_own(zone_i));
     } else {
         struct page_ref ref = { map_page(zone_i, zone->entry.place), zone->entry.txn };
         rc = page_read(space->pager, ref, PAGE_ZONE, map);
@@ -270,6 +220,15 @@ void space_drop(struct space *space)
     space->zones_n = space->zones_room = 0;
 }
 
+/* Where rows are still put behind the file's end, so that others find room for them before it. */
+static uint64_t row_end(const struct space *space)
+{
+    uint64_t used = space->zones_n * ZONE_PAGES;
+    for (uint64_t i = 0; i < space->zones_n; i++)
+        used -= space->zone[i].entry.free_n;
+    return used + used / ROW_SHARE + ROW_MAX;
+}
+
 void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64_t oldest_pinned, uint64_t newest_pinned)
 {
     space->txn = txn;
@@ -277,65 +236,97 @@ void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64
     space->release_txn = durable_txn < oldest_pinned ? durable_txn : oldest_pinned;
     space->pinned_txn = newest_pinned;
     space->first_free = 0;
+    space->row_end = row_end(space);
+    space->packs = false;
 }
+
+void space_pack(struct space *space) { space->packs = true; }
 
 /* -- Take and free --------------------------------------------------------------------------------- */
 
-/* The first run of at least `least` FREE pages at or behind the cursor, cut to n.  0: none. */
-static uint32_t map_find(struct zone *zone, uint64_t n, uint64_t least, uint32_t *ret_first)
+static void zone_take(struct space *space, uint64_t zone_i, uint32_t first, uint32_t n)
 {
-    uint32_t run = 0, first_free = ZONE_PAGES;
-    for (uint32_t i = zone->cursor; i < ZONE_PAGES; i++) {
-        if (map_get(zone->map, i) != PAGE_FREE) {
-            if (run >= least)
-                break;
-            run = 0;
-            uint64_t word = zone->map->use[i / PAGES_PER_WORD];
-            if (i % PAGES_PER_WORD == 0 && ((word | word >> 1) & EVEN_BITS) == EVEN_BITS)
-                i += PAGES_PER_WORD - 1; /* none of the word is FREE */
+    struct zone *zone = &space->zone[zone_i];
+    uint64_t end = zone_start(zone_i) + first + n;
+    for (uint32_t i = 0; i < n; i++)
+        map_set(zone->map, first + i, PAGE_NEW);
+    zone->entry.free_n = (uint16_t)(zone->entry.free_n - n);
+    if (end > space->pages_end)
+        space->pages_end = end;
+}
+
+struct wanted_run {
+    uint64_t n, least;
+    uint64_t page, got; /* 0: none */
+};
+
+/* From one page to another. */
+static int take_between(struct space *space, uint64_t from, uint64_t end, struct wanted_run *io_run)
+{
+    io_run->got = 0;
+    for (uint64_t zone_i = zone_of(from); zone_i < space->zones_n && zone_start(zone_i) < end; zone_i++) {
+        struct zone *zone = &space->zone[zone_i];
+        if (!zone_has(space, zone))
             continue;
-        }
-        if (first_free == ZONE_PAGES)
-            first_free = i;
-        if (run++ == 0)
-            *ret_first = i;
-        if (run == n)
-            break;
+        int rc = zone_change(space, zone_i);
+        if (rc != SHOAL_OK)
+            return rc;
+        uint32_t first = zone_i == zone_of(from) ? (uint32_t)(from - zone_start(zone_i)) : 0;
+        uint32_t last = end - zone_start(zone_i) < ZONE_PAGES ? (uint32_t)(end - zone_start(zone_i)) : ZONE_PAGES;
+        uint32_t n = map_find(zone->map, first, last, io_run->n, io_run->least, &zone->cursor, &first);
+        if (n == 0)
+            continue;
+        zone_take(space, zone_i, first, n);
+        io_run->page = zone_start(zone_i) + first;
+        io_run->got = n;
+        return SHOAL_OK;
     }
-    zone->cursor = first_free;
-    return run >= least ? run : 0;
+    return SHOAL_OK;
 }
 
 int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n)
 {
-    uint32_t first = 0, n = 0;
-    uint64_t zone_i = space->first_free;
-    for (;; zone_i++) {
-        int rc = zone_i == space->zones_n ? zone_add(space) : SHOAL_OK;
-        if (rc != SHOAL_OK)
-            return rc;
-        struct zone *zone = &space->zone[zone_i];
-        if (!zone_has(space, zone)) {
-            if (zone_i == space->first_free)
-                space->first_free++;
-            continue;
-        }
-        rc = zone_change(space, zone_i);
-        if (rc != SHOAL_OK)
-            return rc;
-        n = map_find(zone, pages_n, least, &first);
-        if (n > 0)
-            break;
+    struct wanted_run run = { .n = pages_n, .least = least };
+    int rc = SHOAL_OK;
+    while (space->first_free < space->zones_n && !zone_has(space, &space->zone[space->first_free]))
+        space->first_free++;
+    for (uint64_t zone_i = space->first_free; rc == SHOAL_OK && run.got == 0; zone_i = space->zones_n - 1) {
+        rc = zone_i < space->zones_n ? take_between(space, zone_start(zone_i), UINT64_MAX, &run) : SHOAL_OK;
+        if (rc == SHOAL_OK && run.got == 0)
+            rc = zone_add(space);
     }
-    struct zone *zone = &space->zone[zone_i];
-    for (uint32_t i = 0; i < n; i++)
-        map_set(zone->map, first + i, PAGE_NEW);
-    zone->entry.free_n = (uint16_t)(zone->entry.free_n - n);
-    *ret_page = zone_start(zone_i) + first;
-    *ret_pages_n = n;
-    if (*ret_page + n > space->pages_end)
-        space->pages_end = *ret_page + n;
+    *ret_page = run.page;
+    *ret_pages_n = run.got;
+    return rc;
+}
+
+int space_take_row(struct space *space, uint64_t pages_n, uint64_t *ret_page, uint64_t *ret_pages_n)
+{
+    struct wanted_run run = { .n = pages_n, .least = pages_n < ROW_LEAST ? pages_n : ROW_LEAST };
+    if (pages_n < 2 || pages_n > ROW_MAX || space->packs)
+        return space_take(space, pages_n, 1, ret_page, ret_pages_n);
+    uint64_t end = space->next + ROW_LOOK < space->pages_end ? space->next + ROW_LOOK : space->pages_end;
+    int rc = take_between(space, space->next, end, &run);
+    if (rc == SHOAL_OK && run.got == 0) {
+        space->next = end < space->pages_end ? end : 0;
+        if (space->pages_end < space->row_end)
+            rc = take_between(space, space->pages_end, UINT64_MAX, &run);
+    } else if (rc == SHOAL_OK) {
+        space->next = run.page + run.got;
+    }
+    if (rc != SHOAL_OK)
+        return rc;
+    if (run.got == 0)
+        return space_take(space, pages_n, 1, ret_page, ret_pages_n);
+    *ret_page = run.page;
+    *ret_pages_n = run.got;
     return SHOAL_OK;
+}
+
+void space_set_aside(struct space *space, uint64_t page, uint64_t pages_n)
+{
+    space->aside = page;
+    space->aside_n = pages_n;
 }
 
 static void zone_give(struct space *space, uint64_t zone_i, uint32_t first, uint32_t n)
@@ -497,18 +488,29 @@ int space_use(struct space *space, uint64_t page, enum page_use *ret_use)
 
 /* -- Write --------------------------------------------------------------------------------------- */
 
+/* Beside what is written with it, if a page was set aside. */
+static int index_page(struct space *space, uint64_t *ret_page)
+{
+    uint64_t n;
+    if (space->aside_n == 0)
+        return space_take(space, 1, 1, ret_page, &n);
+    *ret_page = space->aside++;
+    space->aside_n--;
+    return SHOAL_OK;
+}
+
 /* Each index of a changed zone gets a new page; that changes zones, and so on until all are settled: an index settles
  * once, so it ends. */
 static int indices_settle(struct space *space)
 {
     for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
-        uint64_t index_i = zone_i / INDEX_ZONES, n;
+        uint64_t index_i = zone_i / INDEX_ZONES;
         if (!space->zone[zone_i].changed || space->index_changed[index_i])
             continue;
         struct page_ref old = space->index[index_i];
         int rc = old.page != 0 ? space_free_page(space, old) : SHOAL_OK;
         if (rc == SHOAL_OK)
-            rc = space_take(space, 1, 1, &space->index[index_i].page, &n);
+            rc = index_page(space, &space->index[index_i].page);
         if (rc != SHOAL_OK)
             return rc;
         space->index[index_i].txn = space->txn;
@@ -526,6 +528,12 @@ static void later_give(struct space *space)
     space->later_n = 0;
 }
 
+static void aside_give(struct space *space)
+{
+    for (; space->aside_n > 0; space->aside++, space->aside_n--)
+        zone_give(space, zone_of(space->aside), (uint32_t)(space->aside % ZONE_PAGES), 1);
+}
+
 /* Z3. */
 static void map_place(struct space *space, uint64_t zone_i)
 {
@@ -540,43 +548,54 @@ static void map_place(struct space *space, uint64_t zone_i)
     entry->txn = space->txn;
 }
 
-static int maps_write(struct space *space)
+static int maps_write(struct space *space, struct queue *queue)
 {
-    size_t n = 0;
-    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++)
-        n += space->zone[zone_i].changed;
-    struct page_out *outs = malloc((n + 1) * sizeof *outs);
-    if (outs == NULL)
-        return error_os("%s: %zu maps of zones", space->pager->name, n);
-    n = 0;
-    for (uint64_t zone_i = 0; zone_i < space->zones_n; zone_i++) {
+    int rc = SHOAL_OK;
+    for (uint64_t zone_i = 0; zone_i < space->zones_n && rc == SHOAL_OK; zone_i++) {
         struct zone *zone = &space->zone[zone_i];
         if (!zone->changed)
             continue;
         map_place(space, zone_i);
         if (zone->entry.place == ZONE_MAPS)
             continue;
-        struct page_ref ref = { map_page(zone_i, zone->entry.place), space->txn };
-        page_seal(space->pager, zone->map, PAGE_ZONE, ref);
-        outs[n++] = (struct page_out){ ref.page, zone->map };
+        page_seal(space->pager, zone->map, PAGE_ZONE, (struct page_ref){ map_page(zone_i, zone->entry.place), space->txn });
+        rc = queue_add(queue, &zone->map->head);
     }
-    int rc = pager_write_pages(space->pager, outs, n);
-    free(outs);
     return rc;
 }
 
-static int index_write(struct space *space, uint64_t index_i)
+static void index_fill(const struct space *space, uint64_t index_i, struct page_index *index)
 {
-    struct page_index index;
-    memset(&index, 0, sizeof index);
+    memset(index, 0, sizeof *index);
     uint64_t first = index_i * INDEX_ZONES;
-    index.head.prefix = index_i;
+    index->head.prefix = index_i;
     for (uint64_t i = 0; i < INDEX_ZONES && first + i < space->zones_n; i++) {
-        index.zone[i] = space->zone[first + i].entry;
-        index.head.used_n++;
+        index->zone[i] = space->zone[first + i].entry;
+        index->head.used_n++;
     }
-    page_seal(space->pager, &index, PAGE_INDEX, space->index[index_i]);
-    return pager_write(space->pager, space->index[index_i].page, &index, sizeof index);
+    page_seal(space->pager, index, PAGE_INDEX, space->index[index_i]);
+}
+
+static int indices_write(struct space *space, struct queue *queue)
+{
+    uint64_t n = 0;
+    for (uint64_t i = 0; i < indices_n(space); i++)
+        n += space->index_changed[i];
+    struct page_index *pages = malloc((n + 1) * sizeof *pages), *page = pages;
+    if (pages == NULL)
+        return error_os("%s: %" PRIu64 " indices of zones", space->pager->name, n);
+    int rc = SHOAL_OK;
+    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++) {
+        if (!space->index_changed[i])
+            continue;
+        index_fill(space, i, page);
+        rc = queue_add(queue, &page++->head);
+    }
+    if (rc == SHOAL_OK)
+        rc = queue_write(queue);
+    queue_drop(queue);
+    free(pages);
+    return rc;
 }
 
 /* One behind the last page that is not FREE. */
@@ -588,10 +607,10 @@ static int end_find(struct space *space, uint64_t *ret_end)
         int rc = zone_map(space, zone_i);
         if (rc != SHOAL_OK)
             return rc;
-        static_assert(PAGE_FREE == 0 && ZONE_PAGES % PAGES_PER_WORD == 0, "a word of free pages is 0");
+        static_assert(PAGE_FREE == 0 && ZONE_PAGES % MAP_PAGES_PER_WORD == 0, "a word of free pages is 0");
         uint32_t i = ZONE_PAGES;
-        while (i > 0 && space->zone[zone_i].map->use[i / PAGES_PER_WORD - 1] == 0) /* most of a small store's */
-            i -= PAGES_PER_WORD;
+        while (i > 0 && space->zone[zone_i].map->use[i / MAP_PAGES_PER_WORD - 1] == 0) /* most of a small store's */
+            i -= MAP_PAGES_PER_WORD;
         while (i > 0 && map_get(space->zone[zone_i].map, i - 1) == PAGE_FREE)
             i--;
         *ret_end = zone_start(zone_i) + i;
@@ -601,17 +620,17 @@ static int end_find(struct space *space, uint64_t *ret_end)
     return SHOAL_OK;
 }
 
-int space_write(struct space *space, struct page_meta *io_meta)
+int space_write(struct space *space, struct queue *queue, struct page_meta *io_meta)
 {
     int rc = indices_settle(space);
     later_give(space);
+    aside_give(space);
     if (rc == SHOAL_OK)
-        rc = maps_write(space);
+        rc = maps_write(space, queue);
     if (rc == SHOAL_OK)
         rc = end_find(space, &space->pages_end);
-    for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++)
-        if (space->index_changed[i])
-            rc = index_write(space, i);
+    if (rc == SHOAL_OK)
+        rc = indices_write(space, queue);
     if (rc != SHOAL_OK)
         return rc;
     io_meta->zones_n = space->zones_n;

@@ -32,7 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "store/pager.h"
+#include "store/queue.h"
 
 struct zone;
 
@@ -45,6 +45,10 @@ struct space {
     struct zone *zone;    /* [zones_n] */
     uint64_t zones_n, zones_room;
     uint64_t first_free;  /* no zone before it has a page to give */
+    uint64_t next;        /* where the next row is looked for: behind the last one, so that all of the file is gone through */
+    uint64_t row_end;     /* rows may be put behind the file's end up to here */
+    bool packs;           /* the lowest pages are taken */
+    uint64_t aside, aside_n; /* pages taken for the next index */
     uint64_t pages_end;
     struct page_ref index[META_INDICES];
     bool index_changed[META_INDICES];
@@ -66,6 +70,14 @@ void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64
 /* One run of 1..pages_n pages; of at least `least` (1..SPACE_RUN_SURE). */
 #define SPACE_RUN_SURE 64u
 int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n);
+/* Pages that are written together; a few of them get one run, which is one call and one write of the disk, where there is one
+ * at hand or the file may grow by it. */
+int space_take_row(struct space *space, uint64_t pages_n, uint64_t *ret_page, uint64_t *ret_pages_n);
+#define SPACE_INDEX_LIKELY 1u /* index that is written behind them: */
+/* pages of a row that are for it, and free again otherwise. */
+void space_set_aside(struct space *space, uint64_t page, uint64_t pages_n);
+/* In this transaction the lowest pages are taken. */
+void space_pack(struct space *space);
 enum space_freed {
     SPACE_OWN,    /* this transaction took them */
     SPACE_HEADED, /* a page with a head */
@@ -78,9 +90,9 @@ int space_free_page(struct space *space, struct page_ref ref);
 /* For a copy: that something leads to these pages. */
 int space_claim(struct space *space, uint64_t page, uint64_t pages_n);
 
-/* Writes the maps and indices that changed, and says in the meta where they are.  Afterwards the space is that of the
- * meta.  Nothing may be taken or freed between this and space_begin. */
-int space_write(struct space *space, struct page_meta *io_meta);
+/* Writes the maps and indices that changed, with what the queue has, and says in the meta where they are.  Afterwards the
+ * queue is empty, and the space is that of the meta.  Nothing may be taken or freed between this and space_begin. */
+int space_write(struct space *space, struct queue *queue, struct page_meta *io_meta);
 
 /* In a transaction: what may be free again is, in all zones; without this a zone's map waits until something in it changes. */
 int space_release(struct space *space);

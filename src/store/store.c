@@ -152,6 +152,8 @@ struct store *store_alloc(const char *directory, bool writable)
     store->name = path_in(directory, PAGES_NAME);
     store->parent = path_in(directory, "..");
     store->pager.name = store->name;
+    store->queue.pager = &store->pager;
+    store->queue.cache = &store->cache;
     store->dir = store->file = store->bind_file = -1;
     store->writable = writable;
     if (store->name != NULL && store->parent != NULL)
@@ -184,11 +186,12 @@ int store_open(const char *directory, unsigned flags, struct store **ret_store)
 
 void store_close(struct store *store)
 {
+    queue_drop(&store->queue);
     if (store->loaded) {
         tree_drop(&store->tree);
         space_drop(&store->space);
     }
-    reader_close(&store->reader);
+    cache_close(&store->cache);
     if (store->board.pid != 0)
         board_close(&store->board);
     file_close(store->bind_file);

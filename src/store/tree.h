@@ -10,6 +10,7 @@
 #define SHOAL_STORE_TREE_H
 
 #include "store/bucket.h"
+#include "store/queue.h"
 #include "store/space.h"
 
 struct tree_node;
@@ -17,6 +18,8 @@ struct tree_node;
 struct tree {
     const struct pager *pager;
     struct space *space;
+    struct queue *queue;    /* of pages to be written, and the cache that they go to */
+    struct cache *cache;
     uint64_t seed;          /* of the hash of keys */
     uint64_t txn;
     struct page_ref root_ref;
@@ -24,12 +27,14 @@ struct tree {
     struct tree_node *root; /* NULL: not read yet */
     uint64_t nodes_n;       /* in memory */
     uint64_t changed_n;     /* buckets in memory */
-    struct bucket *scratch;     /* the last one that was looked at, and was not changed */
+    struct bucket *scratch;      /* the last one that was looked at, and was not changed; NULL: no memory for one yet */
     struct page_ref scratch_ref; /* its name; page 0: none */
 };
 
-int tree_open(struct tree *tree, const struct pager *pager, struct space *space, const struct page_meta *meta);
-int tree_make(struct tree *tree, const struct pager *pager, struct space *space, uint64_t seed, uint64_t txn);
+void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue,
+               const struct page_meta *meta);
+int tree_make(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue, uint64_t seed,
+              uint64_t txn);
 void tree_drop(struct tree *tree);
 
 /* The same store under another root, or one's own new one.  Nothing is changed. */
@@ -41,6 +46,10 @@ void tree_begin(struct tree *tree, uint64_t txn);
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket);
 /* The same, to be changed until then. */
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
+/* bucket_add and bucket_replace, of one to be changed. */
+enum bucket_added tree_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item);
+bool tree_replace(struct bucket *bucket, uint32_t i, const struct bucket_item *old, uint64_t hash,
+                  const struct bucket_item *item);
 /* The bucket of this hash, which is changed, is too full: two of it. */
 int tree_divide(struct tree *tree, uint64_t hash);
 /* Something left it: joined with its neighbour where both are sparse. */
@@ -67,7 +76,7 @@ int tree_bad_record(const struct tree *tree);
 
 /* Writes the changed buckets, which need memory no longer. */
 int tree_write_buckets(struct tree *tree);
-/* Writes everything, and says in the meta where the root is. */
+/* Puts everything into the queue, and says in the meta where the root is. */
 int tree_write(struct tree *tree, struct page_meta *io_meta);
 
 #endif

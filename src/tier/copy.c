@@ -84,7 +84,7 @@ static void copy_mark(struct attachment *a, const struct copy *c)
     bump_relaxed_u64(&a->entry->copied, 1);
 }
 
-int copy_down(struct tier *tier, struct attachment *a, struct copies *copies)
+int copy_down(struct tier *tier, struct attachment *a, struct copies *copies, int end(struct store *store))
 {
     int first = 0, rc = 0;
     for (uint32_t i = 0; i < copies->n && rc == 0; i++) {
@@ -95,7 +95,7 @@ int copy_down(struct tier *tier, struct attachment *a, struct copies *copies)
         }
     }
     if (rc == 0)
-        rc = store_publish(tier->store);
+        rc = end(tier->store);
     if (rc == 0)
         for (uint32_t i = 0; i < copies->n; i++)
             copy_mark(a, &copies->of[i]);

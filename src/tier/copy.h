@@ -28,8 +28,8 @@ void copies_add(struct copies *c, const struct mutate_found *found);
 /* Is what the slot means by its record in the store? */
 bool copy_is_clean(const struct mutate_found *found);
 
-/* Under the store's lock: those that are still in effect go down, are published, and marked.  What cannot be copied is
- * left as it is, and the first reason returned. */
-int copy_down(struct tier *tier, struct attachment *a, struct copies *copies);
+/* Under the store's lock: those that are still in effect go down, are published or committed (`end`), and marked.  What
+ * cannot be copied is left as it is, and the first reason returned. */
+int copy_down(struct tier *tier, struct attachment *a, struct copies *copies, int end(struct store *store));
 
 #endif

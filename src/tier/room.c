@@ -20,6 +20,9 @@
 #define HAND_GROUPS 16u       /* the hand moves by so many */
 #define LAPS (RECENCY_MAX + 1u) /* behind so many nobody has a mark, but who was used meanwhile */
 #define WANT_BYTES_LEAST 16384u
+#define ROUND_CLASS 2u        /* asks for the record's class */
+#define FREE_SHARE 4u
+#define FREE_SPANS 16u /* fewer may all be held by somebody, so that nothing can be swept out of them */
 #define WANT_BLOCKS 8u        /* of the record's class */
 #define SPANS_LOG2_MAX 6u
 #define ANY_CLASS UINT32_MAX
@@ -33,7 +36,8 @@ struct hunt {
     uint64_t want_bytes, got_bytes;
     uint32_t want_slots, got_slots;
     uint32_t class_i;      /* of victims, or ANY_CLASS */
-    uint32_t lap;
+    uint32_t round, lap;
+    bool is_room;          /* nobody needs to leave */
     bool spills;           /* else whatever is clean may leave, used lately or not */
     struct copies *copies; /* NULL: only what is clean */
 };
@@ -127,12 +131,25 @@ static void hunt_window(struct hunt *h, const struct probe *p)
                 choose(h, &f);
 }
 
+/* Most of the heap is free where this class of records cannot have it: in spans of others, until they are swept together,
+ * which the table does when this call has answered. */
+static bool heap_is_free(const struct hunt *h)
+{
+    struct heap_room room;
+    heap_room(h->tier->segment, &room);
+    const struct geometry *geo = &h->tier->segment->geo;
+    return h->round <= ROUND_CLASS && room.free_bytes > geo->heap_bytes / FREE_SHARE &&
+           room.free_bytes > FREE_SPANS * geo->span_bytes;
+}
+
 static void hunt_table(struct hunt *h)
 {
     const struct segment *s = h->tier->segment;
     uint64_t steps = (s->geo.groups_all_n + HAND_GROUPS - 1) / HAND_GROUPS;
     for (uint64_t step = 0; step < steps * laps_of(h); step++) {
         h->lap = (uint32_t)(step / steps);
+        if (step == steps && (h->is_room = heap_is_free(h)))
+            return; /* all of the table had not enough */
         uint64_t from = fetch_add_relaxed_u64(&s->header->clock, 1) % steps * HAND_GROUPS;
         for (uint64_t g = from; g < from + HAND_GROUPS && g < s->geo.groups_all_n; g++)
             if (!hunt_group(h, g))
@@ -156,7 +173,7 @@ static int copy_and_evict(struct hunt *h)
     int rc = store_lock(h->tier->store, COPY_LOCK_MS);
     if (rc != 0)
         return rc;
-    rc = copy_down(h->tier, h->a, h->copies);
+    rc = copy_down(h->tier, h->a, h->copies, store_publish);
     store_unlock(h->tier->store);
     evict_copied(h); /* also where one of them could not be copied */
     return rc;
@@ -165,11 +182,12 @@ static int copy_and_evict(struct hunt *h)
 static struct hunt hunt_begin(struct tier *tier, struct attachment *a, uint64_t bytes, uint32_t round)
 {
     const struct segment *s = tier->segment;
-    struct hunt h = { .tier = tier, .a = a, .class_i = ANY_CLASS, .spills = (s->geo.features & FEATURE_SPILL) != 0 };
+    struct hunt h = { .tier = tier, .a = a, .round = round, .class_i = ANY_CLASS,
+                      .spills = (s->geo.features & FEATURE_SPILL) != 0 };
     uint64_t most = s->geo.heap_bytes / 64, want = bytes + bytes / 4;
     if (bytes == 0) {
         h.want_slots = WANT_SLOTS;
-    } else if (round == 2 && classes_find(&s->classes, bytes) < s->classes.n) {
+    } else if (round == ROUND_CLASS && classes_find(&s->classes, bytes) < s->classes.n) {
         h.class_i = classes_find(&s->classes, bytes);
         h.want_bytes = WANT_BLOCKS * bytes;
     } else {
@@ -223,11 +241,11 @@ int tier_make_room(const struct below *below, struct attachment *a, const struct
         return rc;
     hunt(&h, p);
     bool any = h.copies != NULL && h.copies->n > 0;
-    if (!hunt_is_over(&h) && any)
+    if (!hunt_is_over(&h) && any && !h.is_room)
         rc = copy_and_evict(&h);
     hazard_clear(a, HAZARD_SPARE);
     free(h.copies);
-    if (h.got_slots > 0 || (h.class_i != ANY_CLASS && rc == 0))
+    if (h.is_room || h.got_slots > 0 || (h.class_i != ANY_CLASS && rc == 0))
         return 0;
     return rc != 0 || any ? rc : SHOAL_MISSING;
 }

@@ -19,23 +19,36 @@
 
 #define PASS_COPIES 8u     /* batches under one hold of the lock, so that others come between */
 #define KEY_GROUPS 256u    /* groups that a durable write of one key takes along */
+#define WORDS_AT_ONCE 256u
+
+struct word {
+    uint64_t word_i, bits;
+};
 
 struct pass {
     struct tier *tier;
     struct attachment *a;
     struct copies *copies;
+    struct word words[WORDS_AT_ONCE]; /* whose slots were all looked at, and are clean when `copies` are */
+    uint32_t words_n;
     uint32_t batches;
     int code; /* a single record could not be copied: the others are not held up by it */
 };
 
 /* -- Groups ---------------------------------------------------------------------------------------- */
 
-static int flush_copies(struct pass *p)
+/* What was found is published, or committed, and marked; then the bits that stood for it go.  They stay in `syncing` where a
+ * record of this batch could not be copied. */
+static int flush_copies(struct pass *p, int end(struct store *store))
 {
-    int rc = copy_down(p->tier, p->a, p->copies);
+    bool any = p->copies->n > 0 || end == store_commit;
+    int rc = any ? copy_down(p->tier, p->a, p->copies, end) : 0;
+    for (uint32_t i = 0; rc == 0 && i < p->words_n; i++)
+        (void)fetch_and_u64(&p->tier->segment->syncing[p->words[i].word_i], ~p->words[i].bits); /* [dirty] */
     p->copies->n = 0;
     p->copies->bytes = 0;
-    p->batches++;
+    p->words_n = 0;
+    p->batches += any;
     if (rc != SHOAL_ECORRUPT)
         return rc;
     p->code = rc;
@@ -56,14 +69,13 @@ static int take_group(struct pass *p, uint64_t group)
         if (rc != 0 || copy_is_clean(&f))
             continue;
         copies_add(p->copies, &f);
-        if (copies_are_full(p->copies) && (rc = flush_copies(p)) != 0)
+        if (copies_are_full(p->copies) && (rc = flush_copies(p, store_publish)) != 0)
             return rc;
     }
     return 0;
 }
 
-/* The word's bits, and what they stand for: published and marked when it returns 0.  They stay in `syncing` where a record of
- * theirs could not be copied. */
+/* The word's bits, and what they stand for: among the copies, or clean, when it returns 0. */
 static int take_word(struct pass *p, uint64_t word_i)
 {
     const struct segment *s = p->tier->segment;
@@ -80,10 +92,10 @@ static int take_word(struct pass *p, uint64_t word_i)
         uint64_t group = word_i * 64 + (uint64_t)__builtin_ctzll(left);
         rc = group < s->geo.groups_all_n ? take_group(p, group) : 0;
     }
-    if (rc == 0 && p->copies->n > 0)
-        rc = flush_copies(p);
-    if (rc == 0 && p->code == 0 && (bits | rest) != 0)
-        (void)fetch_and_u64(syncing, ~(bits | rest)); /* [dirty] */
+    if (rc == 0 && p->code == 0 && (bits | rest) != 0) {
+        p->words[p->words_n++] = (struct word){ word_i, bits | rest };
+        rc = p->words_n == WORDS_AT_ONCE ? flush_copies(p, store_publish) : 0;
+    }
     p->code = before != 0 ? before : p->code;
     return rc;
 }
@@ -109,15 +121,19 @@ static int pass(struct pass *p, uint64_t *io_word)
         rc = take_word(p, *io_word);
         *io_word += rc == 0;
     }
-    if (rc == 0 && *io_word == s->geo.dirty_n)
-        rc = store_commit(p->tier->store);
+    if (rc == 0)
+        rc = flush_copies(p, *io_word == s->geo.dirty_n ? store_commit : store_publish);
     store_unlock(p->tier->store);
     return rc;
 }
 
 static int pass_begin(struct tier *tier, struct attachment *a, struct pass *ret)
 {
-    *ret = (struct pass){ .tier = tier, .a = a, .copies = malloc(sizeof *ret->copies) };
+    ret->tier = tier;
+    ret->a = a;
+    ret->copies = malloc(sizeof *ret->copies);
+    ret->words_n = ret->batches = 0;
+    ret->code = 0;
     if (ret->copies == NULL)
         return error_os("sync");
     ret->copies->n = 0;
@@ -163,7 +179,7 @@ static int key_pass(struct pass *p, const struct probe *probe)
     int rc = mutate_find(p->a, probe, HAZARD_SPARE, &f);
     if (rc == 0 && !copy_is_clean(&f)) {
         copies_add(p->copies, &f);
-        rc = flush_copies(p);
+        rc = flush_copies(p, store_publish);
     }
     rc = rc == SHOAL_MISSING ? 0 : rc;
     int own = p->code;
@@ -172,6 +188,8 @@ static int key_pass(struct pass *p, const struct probe *probe)
         taken += (uint64_t)__builtin_popcountll(load_seq_u64(&s->dirty[i])); /* [dirty] */
         rc = take_word(p, i);
     }
+    if (rc == 0)
+        rc = flush_copies(p, store_commit);
     p->code = own;
     return rc;
 }
@@ -184,8 +202,6 @@ int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *p
         rc = store_lock(tier->store, COPY_LOCK_MS);
     if (rc == 0) {
         rc = key_pass(&p, probe);
-        if (rc == 0)
-            rc = store_commit(tier->store);
         store_unlock(tier->store);
     }
     return pass_end(&p, rc);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pages in memory (cache.h).
+ */
+#include "store/cache.h"
+
+#include <stdlib.h>
+#include <urcu/urcu-bp.h>
+
+#include "base/os.h"
+
+#define LEFT_MAX 1024ul /* freed together, because waiting for all readers takes time */
+/* Spare ones are as many as a transaction may change, since the next one will change as many.  With more of them left what is
+ * written is not kept: its memory is free at once, and who holds the lock for long gives none back meanwhile. */
+#define SPARE_SHARE 4u
+#define SPARE_LEAST (2 * LEFT_MAX)
+
+/* -- Places -------------------------------------------------------------------------------------- */
+
+struct cache_places {
+    uint64_t n; /* up to 2^32 */
+    struct cache_place place[];
+};
+
+static void places_free(struct cache_places *places)
+{
+    for (uint64_t i = 0; places != NULL && i < places->n; i++)
+        free(places->place[i].cached);
+    free(places);
+}
+
+static uint64_t nodes_n(void) { return CACHE_NODES; }
+
+static uint64_t buckets_n(void)
+{
+    uint64_t n = CACHE_BUCKETS_MAX, most = os_memory_bytes() / CACHE_MEMORY_SHARE / PAGE_BYTES;
+    while (n > CACHE_BUCKETS_LEAST && n > most)
+        n /= 2;
+    return n;
+}
+
+/* The places are made for the first page: many stores are opened for one lookup, or none. */
+static struct cache_places *places_of(struct cache_places **io_places, uint64_t how_many(void))
+{
+    struct cache_places *places = urcu_bp_dereference(*io_places);
+    if (places != NULL)
+        return places;
+    uint64_t n = how_many();
+    struct cache_places *made = calloc(1, sizeof *made + n * sizeof made->place[0]);
+    if (made == NULL)
+        return NULL;
+    made->n = n;
+    places = urcu_bp_cmpxchg_pointer(io_places, NULL, made);
+    if (places == NULL)
+        return made;
+    free(made);
+    return places;
+}
+
+static struct cache_place *place_of(struct cache_places *places, uint64_t page)
+{
+    uint64_t mixed = page * 0x9e3779b97f4a7c15u; /* neighbours far apart (Knuth, vol. 3, 6.4) */
+    return places != NULL ? &places->place[(mixed >> 32) * places->n >> 32] : NULL;
+}
+
+struct cache_place *cache_node_place(struct cache *cache, uint64_t page)
+{
+    return place_of(places_of(&cache->nodes, nodes_n), page);
+}
+
+struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page)
+{
+    return place_of(places_of(&cache->buckets, buckets_n), page);
+}
+
+uint64_t cache_buckets_n(struct cache *cache)
+{
+    const struct cache_places *places = places_of(&cache->buckets, buckets_n);
+    return places != NULL ? places->n : 0;
+}
+
+static unsigned long spare_max(struct cache *cache)
+{
+    uint64_t n = cache_buckets_n(cache) / SPARE_SHARE;
+    return n > SPARE_LEAST ? n : SPARE_LEAST;
+}
+
+/* -- What is kept -------------------------------------------------------------------------------- */
+
+void cache_keep(struct cache *cache, struct cached **place, struct cached *cached)
+{
+    struct cached *old = urcu_bp_xchg_pointer(place, cached), *list;
+    if (old == NULL)
+        return;
+    do {
+        list = uatomic_read(&cache->left);
+        old->next = list;
+    } while (uatomic_cmpxchg(&cache->left, list, old) != list);
+    uatomic_inc(&cache->left_n);
+}
+
+const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash)
+{
+    const struct cached *cached = urcu_bp_dereference(place->cached);
+    bool same = cached != NULL && cached->ref.page == ref.page && cached->ref.txn == ref.txn &&
+                cached->bucket.head.depth == depth && cached->bucket.head.prefix == hash_prefix(hash, depth);
+    return same ? &cached->bucket : NULL;
+}
+
+bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket)
+{
+    const struct cache_place *place = cache_bucket_place(cache, ref.page);
+    if (place == NULL)
+        return false;
+    urcu_bp_read_lock();
+    const struct bucket *bucket = cache_bucket(place, ref, depth, hash);
+    if (bucket != NULL)
+        *ret_bucket = *bucket;
+    urcu_bp_read_unlock();
+    return bucket != NULL;
+}
+
+/* C1: whatever has the page's number goes, whichever transaction wrote it. */
+static void forget(struct cache *cache, struct cache_place *place, uint64_t page)
+{
+    urcu_bp_read_lock();
+    const struct cached *cached = urcu_bp_dereference(place->cached);
+    bool is_it = cached != NULL && cached->ref.page == page;
+    urcu_bp_read_unlock();
+    if (is_it)
+        cache_keep(cache, &place->cached, NULL);
+}
+
+void cache_forget(struct cache *cache, struct page_ref ref)
+{
+    struct cache_place *place = cache_bucket_place(cache, ref.page);
+    if (place != NULL && uatomic_read(&cache->left_n) < spare_max(cache))
+        forget(cache, place, ref.page);
+}
+
+void cache_written(struct cache *cache, struct page_ref ref, struct cached *cached)
+{
+    struct cache_place *place = cache_bucket_place(cache, ref.page);
+    if (place != NULL && uatomic_read(&cache->left_n) < spare_max(cache) && !cached->has_large) {
+        cached->ref = ref;
+        cache_keep(cache, &place->cached, cached);
+        return;
+    }
+    if (place != NULL)
+        forget(cache, place, ref.page);
+    cache_free(cache, cached);
+}
+
+void cache_node_written(struct cache *cache, struct page_ref ref, struct cached *cached)
+{
+    struct cache_place *place = cache_node_place(cache, ref.page);
+    cached->ref = ref;
+    if (place != NULL)
+        cache_keep(cache, &place->cached, cached);
+    else
+        cache_free(cache, cached);
+}
+
+/* -- Memory -------------------------------------------------------------------------------------- */
+
+static void list_free(struct cached *cached)
+{
+    while (cached != NULL) {
+        struct cached *next = cached->next;
+        free(cached);
+        cached = next;
+    }
+}
+
+struct cached *cache_alloc(struct cache *cache)
+{
+    if (cache->own == NULL && cache->own_lists == NULL) {
+        uatomic_set(&cache->spare_n, 0);
+        cache->own_lists = uatomic_xchg(&cache->spare, NULL);
+    }
+    if (cache->own == NULL && cache->own_lists != NULL) {
+        cache->own = cache->own_lists;
+        cache->own_lists = cache->own->list;
+    }
+    struct cached *cached = cache->own;
+    if (cached == NULL)
+        return malloc(sizeof *cached);
+    cache->own = cached->next;
+    return cached;
+}
+
+void cache_free(struct cache *cache, struct cached *cached)
+{
+    cached->next = cache->own;
+    cache->own = cached;
+}
+
+/* n of them, about, which nobody can be reading any more.  They are not looked at: they are no longer near. */
+static void list_spare(struct cache *cache, struct cached *list, unsigned long n)
+{
+    struct cached *head;
+    if (list == NULL || uatomic_read(&cache->spare_n) + n > spare_max(cache)) {
+        list_free(list);
+        return;
+    }
+    do {
+        head = uatomic_read(&cache->spare);
+        list->list = head;
+    } while (uatomic_cmpxchg(&cache->spare, head, list) != head);
+    uatomic_add(&cache->spare_n, n);
+}
+
+static void lists_free(struct cached *list)
+{
+    while (list != NULL) {
+        struct cached *next = list->list;
+        list_free(list);
+        list = next;
+    }
+}
+
+bool cache_is_untidy(const struct cache *cache) { return uatomic_read(&cache->left_n) >= LEFT_MAX; }
+
+void cache_tidy(struct cache *cache)
+{
+    if (!cache_is_untidy(cache) || urcu_bp_read_ongoing())
+        return;
+    unsigned long n = uatomic_xchg(&cache->left_n, 0);
+    struct cached *list = uatomic_xchg(&cache->left, NULL);
+    urcu_bp_synchronize_rcu();
+    list_spare(cache, list, n);
+}
+
+void cache_close(struct cache *cache)
+{
+    places_free(cache->nodes);
+    places_free(cache->buckets);
+    free(cache->meta);
+    list_free(cache->left);
+    lists_free(cache->spare);
+    lists_free(cache->own_lists);
+    list_free(cache->own);
+}

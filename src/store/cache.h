@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pages that this process keeps in memory, for who reads without a lock and for the holder of the lock.
+ *
+ * What is kept has an identity (page.h), so it never becomes wrong, only useless: it is used only where a root that counts,
+ * or the transaction that is being made, leads to exactly it.  It is read under RCU, since another thread may put another
+ * one in its place; what was replaced is left, and freed when nobody can be reading it.
+ *
+ *   C1  no two pages of the same name are ever kept: what a transaction writes under a name that it has used before takes
+ *       the place of what it wrote then
+ *   C2  no bucket that is kept has large values: those are read from the file, for which nobody should wait who frees what
+ *       is left
+ */
+#ifndef SHOAL_STORE_CACHE_H
+#define SHOAL_STORE_CACHE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "store/bucket.h"
+#include "store/node.h"
+
+/* A page in memory. */
+struct cached {
+    struct cached *next; /* among those that are left, or spare */
+    struct cached *list; /* the next list of spare ones */
+    struct page_ref ref;
+    uint64_t word;       /* meta: its root word */
+    bool has_large;      /* bucket: perhaps */
+    union {
+        struct page_node node;
+        struct page_meta meta;
+        struct bucket bucket;
+    };
+};
+static_assert(offsetof(struct cached, node) == offsetof(struct cached, bucket), "where the page lies");
+
+/* Of the page that lies in it. */
+static inline struct cached *cached_of(const void *page)
+{
+    return (struct cached *)((uintptr_t)page - offsetof(struct cached, node));
+}
+
+/* Each page has one place where it may be kept, by its number. */
+struct cache_place {
+    struct cached *cached; /* RCU */
+    uint64_t asked;        /* the page that was read last, since it was not kept; relaxed: a hint */
+};
+
+#define CACHE_NODES 16384u /* 64 MiB at most; all nodes of 20 million records of 100 bytes */
+/* A get of a bucket that is kept is without a system call, which costs more than all else (bench/README.md).  At most 256
+ * MiB, and no more of the machine's memory than 1/64, since each process has its own.  Taken as buckets are read twice, or
+ * written. */
+#define CACHE_BUCKETS_MAX 65536u
+#define CACHE_BUCKETS_LEAST 1024u
+#define CACHE_MEMORY_SHARE 64u
+
+struct cache_places;
+struct cache {
+    struct cached *meta;          /* RCU */
+    struct cache_places *nodes;   /* RCU; NULL before the first is kept, then as it is */
+    struct cache_places *buckets; /* likewise */
+    struct cached *left;  /* replaced, still to be freed; a list, pushed one by one and taken whole */
+    unsigned long left_n; /* about how many */
+    struct cached *spare; /* lists of free ones, for who writes; likewise */
+    unsigned long spare_n;
+    struct cached *own, *own_lists; /* of them, those that the holder of the lock has taken */
+};
+
+void cache_close(struct cache *cache); /* nobody reads any more */
+
+/* Where a page is kept; NULL: no memory. */
+struct cache_place *cache_node_place(struct cache *cache, uint64_t page);
+struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page);
+
+uint64_t cache_buckets_n(struct cache *cache); /* places; 0: no memory */
+
+/* In the place of what was there, which is left. */
+void cache_keep(struct cache *cache, struct cached **place, struct cached *cached);
+/* Under RCU: the bucket of that name and range, if it is kept there. */
+const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash);
+/* -- For the holder of the lock -- */
+
+/* Memory for a page that may be kept later; NULL: none. */
+struct cached *cache_alloc(struct cache *cache);
+void cache_free(struct cache *cache, struct cached *cached);
+/* False: it is not kept. */
+bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket);
+/* The next root will not lead to it: its memory is of more use elsewhere. */
+void cache_forget(struct cache *cache, struct page_ref ref);
+/* A bucket that he has written: it is kept, or freed, and what was kept under its name before is not kept any more. */
+void cache_written(struct cache *cache, struct page_ref ref, struct cached *cached);
+void cache_node_written(struct cache *cache, struct page_ref ref, struct cached *cached);
+
+/* Enough is left that it should be freed. */
+bool cache_is_untidy(const struct cache *cache);
+/* Frees it.  Not inside an RCU read-side section, and not by the holder of the lock: who waits for that may be in one. */
+void cache_tidy(struct cache *cache);
+
+#endif
