@@ -282,10 +282,10 @@ static void a_sync_says_how_far_it_is(void **state)
     struct bench *b = *state;
     struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
     struct course whole = { .end_at = UINT64_MAX }, begun = { .end_at = 1 }, none = { .end_at = 0 };
-    options.capacity = 20000;
-    options.heap_bytes = 8 << 20;
+    options.capacity = 40000;
+    options.heap_bytes = 16 << 20;
     done(shoal_create(b->path[0], &options, &b->map));
-    put_n(b->map, 0, 16000, 'a');
+    put_n(b->map, 0, 28000, 'a');
     assert_int_equal(shoal_sync_with(b->map, follow, &none), 77);
     assert_int_equal(none.asked, 1);
     assert_int_equal(shoal_sync_with(b->map, follow, &begun), 77);
@@ -294,7 +294,7 @@ static void a_sync_says_how_far_it_is(void **state)
     assert_true(whole.asked > 1 && whole.last < whole.total);
     machine_starts_again();
     create_again(b);
-    assert_n(b->map, 0, 16000, 'a');
+    assert_n(b->map, 0, 28000, 'a');
 }
 
 struct stages {
