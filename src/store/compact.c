@@ -9,7 +9,8 @@
  *
  * Others change the store between two transactions, so a pass may leave something at the end; the next one begins with
  * another limit.  Large values are to lie in long runs, but the gaps between buckets are short: when a pass has gained
- * little, the next one takes shorter ones, and when that has a page for its shortest run, it was the last.
+ * little, the next one takes shorter ones, and when that has a page for its shortest run, the last ones
+ * move large records one by one: each needs as much room as it will leave, and together they would have to go to the end.
  */
 #include <string.h>
 
@@ -21,6 +22,7 @@
 #define PASSES_MAX 12
 #define LEAST_STEP 4u           /* RUN_LEAST, 4, 1 */
 #define GAIN_SHARE 64u          /* a pass that gains less of the file is the last */
+#define ONE_BY_ONE_MAX 2u       /* passes */
 #define CHANGES_MAX 1024u       /* buckets of one transaction */
 #define LOOKS_MAX 4096u         /* likewise, looked at */
 #define RUN_PAGES_MAX 2048u     /* of large records */
@@ -31,6 +33,7 @@ struct packing {
     uint64_t limit, least;      /* see above */
     uint64_t hash;              /* the next one */
     bool over;
+    uint32_t one_by_one; /* passes so far where what a large record leaves is free for the next one */
     uint64_t looks, changes, run_pages; /* of this transaction */
     shoal_progress_fn *progress;
     void *arg;
@@ -199,7 +202,7 @@ static int pack_some(struct packing *p)
         return rc;
     p->looks = p->changes = p->run_pages = 0;
     rc = pack_begin(p->store);
-    while (rc == SHOAL_OK && !p->over && p->looks < LOOKS_MAX && p->changes < CHANGES_MAX && p->run_pages < RUN_PAGES_MAX)
+    while (rc == SHOAL_OK && !p->over && p->looks < LOOKS_MAX && p->changes < CHANGES_MAX && p->run_pages < (p->one_by_one > 0 ? 1 : RUN_PAGES_MAX))
         rc = txn_broken(p->store, pack_bucket(p));
     if (rc == SHOAL_OK)
         rc = store_publish(p->store);
@@ -208,13 +211,18 @@ static int pack_some(struct packing *p)
     return rc;
 }
 
+static int settle(struct packing *p, uint64_t *ret_pages_n);
+
 static int pass(struct packing *p, uint64_t pages_n)
 {
+    uint64_t ignored;
     int rc = SHOAL_OK;
     p->hash = 0;
     p->over = false;
     while (rc == SHOAL_OK && !p->over) {
         rc = pack_some(p);
+        if (rc == SHOAL_OK && p->one_by_one > 0 && p->run_pages > 0 && !p->over)
+            rc = settle(p, &ignored);
         uint64_t done = p->over ? pages_n : (uint64_t)((unsigned __int128)p->hash * pages_n >> 64);
         if (rc == SHOAL_OK && p->progress != NULL)
             rc = p->progress(done, pages_n, p->arg);
@@ -260,8 +268,14 @@ int store_compact(struct store *store, shoal_progress_fn *progress, void *arg)
         rc = pass(&p, pages_n);
         if (rc == SHOAL_OK)
             rc = settle(&p, &pages_n);
-        if (rc == SHOAL_OK && pages_n + before / GAIN_SHARE >= before && (p.least /= LEAST_STEP) == 0)
+        if (rc != SHOAL_OK || pages_n + before / GAIN_SHARE < before)
+            continue;
+        if (p.one_by_one == ONE_BY_ONE_MAX)
             break;
+        if (p.least == 1)
+            p.one_by_one++;
+        else
+            p.least /= LEAST_STEP;
     }
     return rc;
 }
