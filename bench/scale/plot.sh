@@ -48,7 +48,7 @@ set terminal svg noenhanced size 1300,1300 font "sans,11" background "white"
 set output "$svg"
 set grid
 set yrange [0:*]
-set key bottom right
+set key top left
 set multiplot layout 3,2
 set logscale x
 END

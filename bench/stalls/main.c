@@ -48,12 +48,13 @@ static int is_chosen(const struct run *run, const char *name)
 
 static void csv_head(const struct run *run)
 {
-    fprintf(run->csv, "# compiler: %s\n# seconds: %g; rounds: %u; limit of a call, seconds: %g; workers not pinned\n", __VERSION__,
-            run->seconds, run->rounds, run->limit_s);
+    fprintf(run->csv, "# compiler: %s\n", __VERSION__);
+    fprintf(run->csv, "# seconds: %g; rounds: %u; limit of a call, seconds: %g; workers not pinned\n", run->seconds, run->rounds,
+            run->limit_s);
     for (unsigned i = 0; subjects[i].driver; i++)
         fprintf(run->csv, "# %s: %s\n", subjects[i].driver->name, subjects[i].driver->settings);
-    fprintf(run->csv, "peer,disturbance,call,round,calls,p50_ns,p90_ns,p99_ns,p99.9_ns,p99.99_ns,max_ns,blocked,disturbed,wrong,"
-                      "error\n");
+    fprintf(run->csv, "peer,disturbance,call,round,calls,p50_ns,p90_ns,p99_ns,p99.9_ns,p99.99_ns,max_ns,"
+                      "blocked,disturbed,wrong,error\n");
 }
 
 static void csv_scene(const struct run *run, const struct scene *scene, unsigned round, const struct scene_result *result)
