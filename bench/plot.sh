@@ -10,11 +10,13 @@
 #   FILE-KEYS-latency.svg   single calls: p50 to the longest, medians over the rounds
 #   FILE-bytes.svg          bytes per entry beyond the payload
 #
+# Those of stalls.sh and scale.sh have plots of their own (stalls/plot.sh, scale/plot.sh).
+#
 # Sizes other than 16 and 100 bytes are left to the CSV.
 set -eu
 
 if [ $# -ne 1 ] || [ ! -r "$1" ]; then
-    sed -n '4,14s/^# \{0,1\}//p' "$0" >&2
+    sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
 if ! command -v gnuplot >/dev/null 2>&1; then
@@ -23,6 +25,8 @@ if ! command -v gnuplot >/dev/null 2>&1; then
 fi
 csv=$1
 base=${csv%.csv}
+case $csv in *-stalls.csv) exec sh "$(dirname "$0")/stalls/plot.sh" "$csv" ;; esac
+case $csv in *-scale.csv) exec sh "$(dirname "$0")/scale/plot.sh" "$csv" ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
