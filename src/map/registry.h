@@ -15,7 +15,14 @@
 #define SHOAL_MAP_REGISTRY_H
 
 #include <urcu/urcu-bp.h>
-#include <urcu/static/urcu-bp.h> /* for _urcu_bp_read_lock and _unlock, which it lets everybody inline */
+#ifdef REGISTRY_RCU_BY_CALL /* liburcu makes its readers at addresses that their type's alignment forbids: not for UBSan */
+#define RCU_READ_LOCK urcu_bp_read_lock
+#define RCU_READ_UNLOCK urcu_bp_read_unlock
+#else
+#include <urcu/static/urcu-bp.h> /* for these two, which it lets everybody inline */
+#define RCU_READ_LOCK _urcu_bp_read_lock
+#define RCU_READ_UNLOCK _urcu_bp_read_unlock
+#endif
 
 #include "memory/attach.h"
 #include "shoal/shoal.h"
@@ -97,11 +104,11 @@ static inline int call_begin(struct shoal *map, struct call *ret_call)
 {
     if (map == NULL || registry_thread.update != NULL || registry_forked())
         return call_begin_slowly(map, ret_call);
-    _urcu_bp_read_lock();
+    RCU_READ_LOCK();
     struct open_map *open = atomic_load_explicit(&map->open, memory_order_acquire);
     if (open == NULL || atomic_load_explicit(&open->old, memory_order_acquire) != NULL ||
         segment_has_successor(open->segment)) {
-        _urcu_bp_read_unlock();
+        RCU_READ_UNLOCK();
         return call_begin_slowly(map, ret_call);
     }
     *ret_call = (struct call){ .map = open, .segment = open->segment, .locked = true };
@@ -115,7 +122,7 @@ static inline void call_end(struct call *call)
         return;
     }
     RCU_READ_ENDS(call->map);
-    _urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
 }
 
 /* The attachment if there is one. */
