@@ -302,7 +302,8 @@ SHOAL_API int shoal_view(struct shoal *map, const void *key, size_t key_bytes, s
 SHOAL_API void shoal_view_end(struct shoal_view *view);
 
 /* -- Many keys --------------------------------------------------------------------
- * Each key by itself is as by the single call; the batch as a whole is not atomic. */
+ * Each key by itself is as by the single call, in the order of the array: of two values for one key the later one stays.
+ * The batch as a whole is not atomic. */
 struct shoal_key {
     const void *key;
     size_t bytes;

@@ -85,6 +85,12 @@ bool op_changes(const struct op *op)
     }
 }
 
+bool op_is_of_batch(const struct op *a, const struct op *b)
+{
+    return !a->pending && !b->pending && a->life == b->life && a->kind == b->kind && a->invoked == b->invoked &&
+           a->returned == b->returned;
+}
+
 bool op_version_is_new(const struct op *op)
 {
     return op->kind == OP_PUT_WITH || op->kind == OP_PUT_IF || op->kind == OP_PUT_MANY;
@@ -196,4 +202,49 @@ void history_write(FILE *file, const struct history *history, uint32_t number, b
     for (uint32_t i = 0; i < history->n; i++)
         op_write(file, &history->op[i]);
     fprintf(file, "e\n");
+}
+
+/* -- Reading --------------------------------------------------------------------------------------- */
+
+static bool op_read(const char *line, struct op *op)
+{
+    char name[16];
+    unsigned key, life, pending, bytes, type, shows, got_bytes, got_type;
+    int code;
+    *op = (struct op){ 0 };
+    if (sscanf(line,
+               "o %15s %u %u %" SCNu64 " %" SCNu64 " %u %d %" SCNu64 " %u %u %" SCNu64 " %u %" SCNu64 " %u %u %" SCNu64,
+               name, &key, &life, &op->invoked, &op->returned, &pending, &code, &op->value, &bytes, &type, &op->seen,
+               &shows, &op->got, &got_bytes, &got_type, &op->version) != 16)
+        return false;
+    while (op->kind < OP_KINDS && strcmp(op_name(op->kind), name) != 0)
+        op->kind++;
+    op->key = (uint8_t)key;
+    op->life = life;
+    op->pending = (uint8_t)pending;
+    op->code = (int16_t)code;
+    op->bytes = bytes;
+    op->type = (uint8_t)type;
+    op->shows = (uint8_t)shows;
+    op->got_bytes = got_bytes;
+    op->got_type = (uint8_t)got_type;
+    return op->kind < OP_KINDS && key < HISTORY_KEYS;
+}
+
+bool history_read(FILE *file, struct history *history)
+{
+    char line[400];
+    unsigned number, keys, moves;
+    history_clear(history);
+    if (!fgets(line, sizeof line, file) || sscanf(line, "h %u %u %u", &number, &keys, &moves) != 3 || keys > HISTORY_KEYS)
+        return false;
+    history->keys_n = keys;
+    history->moves = moves != 0;
+    while (fgets(line, sizeof line, file) && line[0] != 'e') {
+        struct op op;
+        if (!op_read(line, &op))
+            return false;
+        *history_add(history) = op;
+    }
+    return line[0] == 'e';
 }

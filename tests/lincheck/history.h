@@ -97,6 +97,9 @@ void history_free(struct history *history);
 static inline bool op_precedes(const struct op *a, const struct op *b) { return a->returned < b->invoked; }
 /* It left the key otherwise than it was, or, if pending, may have done so. */
 bool op_changes(const struct op *op);
+/* Two operations, neighbours in the history, are of one call that worked on `a` before it worked on `b`.  Of one that was
+ * cut off nobody says so: an operation that had no effect in it is left out without a place in the order. */
+bool op_is_of_batch(const struct op *a, const struct op *b);
 /* The version that the answer told belongs to the value that the operation wrote, not to one it met. */
 bool op_version_is_new(const struct op *op);
 /* The value that it leaves behind; 0 = none, or (incr under way) unknown. */
@@ -112,6 +115,8 @@ uint32_t history_lives(const struct history *history);
  *   o KIND KEY LIFE INVOKED RETURNED PENDING CODE VALUE BYTES TYPE SEEN SHOWS GOT GOT_BYTES GOT_TYPE VERSION
  *   e */
 void history_write(FILE *file, const struct history *history, uint32_t number, bool accepted, const char *what);
+/* One history of such a text, its operations only; false where it is none. */
+bool history_read(FILE *file, struct history *history);
 void op_write(FILE *file, const struct op *op);
 const char *op_name(enum op_kind kind);
 

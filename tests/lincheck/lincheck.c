@@ -7,6 +7,7 @@
  *   lincheck --mutations N        spoil real histories, N (100) in each of the ways; all must be rejected
  *   lincheck --small N FILE       write N small histories and the verdicts on them, for brute.py
  *   lincheck --samples N FILE     write N real histories, spoiled and not, for porcupine
+ *   lincheck --judge FILE         judge a history that was kept
  *   lincheck --seed S             with any of them; SHOAL_TEST_SEED likewise
  *
  * The seed fixes what the processes set out to do, not who comes first: a history that is rejected is kept
@@ -144,11 +145,30 @@ static struct recording deadly_course(void)
     return r;
 }
 
+/* As if each process had a processor: all are within a call at once, on a key or two. */
+static struct recording wide_course(void)
+{
+    struct recording r = { .seed = random_next(&random_state), .processes = 12 + below(5), .keys_n = 1 + below(2),
+                           .walk_one_in = 300, .kills = below(24), .yield_one_in = 3 + below(5),
+                           .store = want.store || below(3) == 0, .rebuild = want.rebuild || below(4) == 0 };
+    r.calls_n = 16000 / r.processes;
+    return r;
+}
+
+static struct recording any_course(void)
+{
+    switch (below(8)) {
+    case 0: return wide_course();
+    case 1: case 2: case 3: case 4: return deadly_course();
+    default: return long_course();
+    }
+}
+
 static void run_operations(void)
 {
     struct history h = { 0 };
     while (covered.operations < want.operations && covered.failures == 0) {
-        const struct recording r = below(2) ? long_course() : deadly_course();
+        const struct recording r = any_course();
         if (record(&r, &h))
             judge(&h);
         cover(&h);
@@ -314,6 +334,21 @@ static void run_samples(FILE *file)
     history_free(&h);
 }
 
+static void run_judge(const char *path)
+{
+    struct history h = { 0 };
+    FILE *file = fopen(path, "r");
+    require(file != NULL && history_read(file, &h), "%s is no history", path);
+    fclose(file);
+    const struct search_result found = search_history(&h);
+    printf("%s: %s after %" PRIu64 " steps; key %u, %u of %u operations ordered\n", path,
+           found.verdict == VERDICT_ACCEPTED ? "accepted" : found.verdict == VERDICT_REJECTED ? "rejected" : "undecided",
+           found.steps, found.key, found.taken, found.of);
+    covered.failures += found.verdict != VERDICT_ACCEPTED;
+    cover(&h);
+    history_free(&h);
+}
+
 /* -- Main ------------------------------------------------------------------------------------------------- */
 
 static void read_arguments(int argc, char **argv)
@@ -321,7 +356,7 @@ static void read_arguments(int argc, char **argv)
     static const struct option options[] = {
         { "operations", 1, 0, 'o' }, { "mutations", 1, 0, 'm' }, { "small", 1, 0, 's' }, { "samples", 1, 0, 'p' },
         { "seed", 1, 0, 'S' },       { "append", 1, 0, 'a' },    { "about", 1, 0, 'A' }, { "store", 0, 0, 't' },
-        { "rebuild", 0, 0, 'r' },
+        { "rebuild", 0, 0, 'r' },    { "judge", 0, 0, 'j' },
         { 0, 0, 0, 0 },
     };
     struct timespec now;
@@ -336,6 +371,7 @@ static void read_arguments(int argc, char **argv)
         case 't': want.store = true; break;
         case 'r': want.rebuild = true; break;
         case 'o': want.operations = strtoull(optarg, NULL, 0); break;
+        case 'j': want.mode = (char)c; break;
         case 'm': case 's': case 'p':
             want.mode = (char)c;
             want.n = strtoull(optarg, NULL, 0);
@@ -344,7 +380,7 @@ static void read_arguments(int argc, char **argv)
         }
     }
     want.file = optind < argc ? argv[optind] : NULL;
-    if ((want.mode == 's' || want.mode == 'p') && !want.file)
+    if (strchr("spj", want.mode) && !want.file)
         exit(2);
 }
 
@@ -378,7 +414,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0); /* children and failures lose what was not written */
     printf("lincheck: seed %" PRIu64 "\n", want.seed);
     random_state = want.seed;
-    if (want.file) {
+    if (want.file && want.mode != 'j') {
         file = fopen(want.file, "w");
         require(file != NULL, "cannot write %s", want.file);
     }
@@ -386,6 +422,7 @@ int main(int argc, char **argv)
     case 'm': run_mutations(); break;
     case 's': run_small(file); break;
     case 'p': run_samples(file); break;
+    case 'j': run_judge(want.file); break;
     default: run_operations(); break;
     }
     if (file)

@@ -11,6 +11,7 @@
 #include "lib/random.h"
 #include "lincheck/model.h"
 
+#define NOBODY UINT32_MAX
 #define HEAD 0u /* of the list; node 2i + 1 = invocation of operation i, 2i + 2 = its return */
 
 struct word128 {
@@ -22,19 +23,21 @@ struct item {
     struct stands_for stands;
     uint64_t needs;
     uint32_t needs_i; /* in wanted */
-    bool changes;
+    uint32_t before;  /* of the same batch: that comes earlier in the array; NOBODY = none does */
+    bool changes, out; /* out: of the list */
 };
 
-enum frame_kind { FRAME_CHANGE, FRAME_GREEDY, FRAME_DROP };
+/* What was tried when it was taken: the first choice, those of the list before it and it, all, nothing else. */
+enum frame_kind { FRAME_FIRST, FRAME_CHANGE, FRAME_LAST, FRAME_GREEDY };
 struct frame {
     struct state before;
     uint32_t item_i;
     uint8_t kind;
 };
 
-struct wanted { /* a value, and how many operations in the list must have met it */
+struct wanted { /* a value, how many operations in the list must have met it, and who leaves it */
     uint64_t value;
-    uint32_t n;
+    uint32_t n, writer; /* NOBODY = not said by any answer */
 };
 
 struct search {
@@ -138,6 +141,7 @@ static void take(struct search *s, uint32_t i, enum frame_kind kind, const struc
     s->stack[s->depth++] = (struct frame){ s->state, i, (uint8_t)kind };
     node_out(s, 2 * i + 1);
     node_out(s, 2 * i + 2);
+    s->item[i].out = true;
     s->taken = set_with(s, i);
     if (s->item[i].needs != 0)
         s->wanted[s->item[i].needs_i].n--;
@@ -150,6 +154,7 @@ static struct frame put_back(struct search *s)
     const uint32_t i = frame.item_i;
     node_in(s, 2 * i + 2);
     node_in(s, 2 * i + 1);
+    s->item[i].out = false;
     s->taken = set_with(s, i);
     if (s->item[i].needs != 0)
         s->wanted[s->item[i].needs_i].n++;
@@ -159,12 +164,19 @@ static struct frame put_back(struct search *s)
 
 /* -- The search ------------------------------------------------------------------------------------------ */
 
-static bool try_item(struct search *s, uint32_t i)
+/* The keys of a batch are worked on in the order of the array. */
+static bool is_due(const struct search *s, uint32_t i)
+{
+    const uint32_t before = s->item[i].before;
+    return before == NOBODY || s->item[before].out;
+}
+
+static bool try_item(struct search *s, uint32_t i, enum frame_kind kind)
 {
     struct state after;
     const struct item *item = &s->item[i];
     s->steps++;
-    if (!model_step(item->op, &item->stands, s->moves, &s->state, &after))
+    if (!is_due(s, i) || !model_step(item->op, &item->stands, s->moves, &s->state, &after))
         return false;
     if (!item->changes) {
         take(s, i, FRAME_GREEDY, &after);
@@ -172,18 +184,91 @@ static bool try_item(struct search *s, uint32_t i)
     }
     if (is_wanted(s, s->state.value, item) || !memo_is_new(s, set_with(s, i), &after))
         return false;
-    take(s, i, FRAME_CHANGE, &after);
+    take(s, i, kind, &after);
+    return true;
+}
+
+/* It took no effect: not where somebody must have met what it leaves. */
+static bool try_drop(struct search *s, uint32_t i, enum frame_kind kind)
+{
+    const struct state same = s->state;
+    s->steps++;
+    if (is_wanted(s, op_leaves(s->item[i].op), &s->item[i]) || !memo_is_new(s, set_with(s, i), &same))
+        return false;
+    take(s, i, kind, &same);
     return true;
 }
 
 /* What changes nothing comes first: it is never taken back for something else. */
-static bool take_readers(struct search *s)
+static void take_readers(struct search *s)
 {
-    bool any = false;
     for (uint32_t node = s->next[HEAD]; node != HEAD && (node & 1); node = s->next[node])
         if (!s->item[node / 2].changes)
-            any |= try_item(s, node / 2);
-    return any;
+            (void)try_item(s, node / 2, FRAME_GREEDY);
+}
+
+/* The operation that no other may be taken after, unless it is. */
+static uint32_t first_to_return(const struct search *s)
+{
+    uint32_t node = s->next[HEAD];
+    while (node & 1)
+        node = s->next[node];
+    return node == HEAD ? NOBODY : (node - 1) / 2;
+}
+
+static bool fits(const struct search *s, uint32_t i, struct state *ret)
+{
+    return model_step(s->item[i].op, &s->item[i].stands, s->moves, &s->state, ret);
+}
+
+/* The operation that returns first, if it fits; else who leaves the value that it must have met, if that one fits; and
+ * so on.  NOBODY where that leads nowhere. */
+static uint32_t first_choice(const struct search *s, uint32_t returns)
+{
+    struct state after;
+    uint32_t i = returns;
+    for (uint32_t hops = 0; hops < HISTORY_LIVES; hops++) {
+        while (!is_due(s, i))
+            i = s->item[i].before;
+        const struct item *item = &s->item[i];
+        if (fits(s, i, &after))
+            return i;
+        if (item->needs == 0 || item->needs == s->state.value)
+            return NOBODY;
+        i = s->wanted[item->needs_i].writer;
+        if (i == NOBODY || s->item[i].out || s->item[i].op->invoked > s->item[returns].op->returned)
+            return NOBODY;
+    }
+    return NOBODY;
+}
+
+/* One further operation, the one that most likely has to be next: late is better than early, because what was taken
+ * without need is what is put back. */
+static bool step_first(struct search *s)
+{
+    const uint32_t returns = first_to_return(s);
+    if (returns == NOBODY)
+        return false;
+    if (s->item[returns].op->pending)
+        return try_drop(s, returns, FRAME_FIRST);
+    const uint32_t i = first_choice(s, returns);
+    return i != NOBODY && s->item[i].changes && try_item(s, i, FRAME_FIRST);
+}
+
+/* One further operation, of the list from this node on; the memo knows what was tried already. */
+static bool step_listed(struct search *s, uint32_t node)
+{
+    for (; node & 1; node = s->next[node])
+        if (try_item(s, (node - 1) / 2, FRAME_CHANGE))
+            return true;
+    const uint32_t i = (node - 1) / 2;
+    if (node != HEAD && s->item[i].op->pending && try_drop(s, i, FRAME_LAST))
+        return true;
+    if (node != HEAD && s->depth >= s->best) {
+        s->best = s->depth;
+        s->stuck = i;
+    }
+    return false;
 }
 
 /* Put back until there is another way to go on; the node to go on with, HEAD = there is none. */
@@ -191,6 +276,8 @@ static uint32_t back(struct search *s)
 {
     while (s->depth > 0) {
         const struct frame frame = put_back(s);
+        if (frame.kind == FRAME_FIRST)
+            return s->next[HEAD];
         if (frame.kind == FRAME_CHANGE)
             return s->next[2 * frame.item_i + 1];
     }
@@ -199,32 +286,18 @@ static uint32_t back(struct search *s)
 
 static enum verdict search_run(struct search *s)
 {
-    (void)take_readers(s);
-    uint32_t node = s->next[HEAD];
-    while (node != HEAD) {
-        const uint32_t i = (node - 1) / 2, next = s->next[node];
+    take_readers(s);
+    while (s->next[HEAD] != HEAD) {
         if (s->steps > SEARCH_STEPS)
             return VERDICT_UNDECIDED;
-        if (node & 1) {
-            if (try_item(s, i)) {
-                (void)take_readers(s);
-                node = s->next[HEAD];
-            } else {
-                node = next;
-            }
-        } else if (s->item[i].op->pending) { /* all that came before was tried with it */
-            const struct state same = s->state;
-            take(s, i, FRAME_DROP, &same);
-            node = next;
-        } else {
-            if (s->depth >= s->best) {
-                s->best = s->depth;
-                s->stuck = i;
-            }
-            node = back(s);
+        bool taken = step_first(s) || step_listed(s, s->next[HEAD]);
+        while (!taken) {
+            const uint32_t node = back(s);
             if (node == HEAD)
                 return VERDICT_REJECTED;
+            taken = step_listed(s, node);
         }
+        take_readers(s);
     }
     return VERDICT_ACCEPTED;
 }
@@ -285,7 +358,14 @@ static void count_wanted(struct search *s)
             continue;
         item->needs_i = wanted_find(s, item->needs);
         s->wanted[item->needs_i].value = item->needs;
+        s->wanted[item->needs_i].writer = NOBODY;
         s->wanted[item->needs_i].n++;
+    }
+    for (uint32_t i = 0; i < s->n; i++) {
+        const uint64_t leaves = op_leaves(s->item[i].op);
+        struct wanted *w = &s->wanted[wanted_find(s, leaves)];
+        if (leaves != 0 && w->value == leaves)
+            w->writer = i;
     }
 }
 
@@ -303,6 +383,7 @@ static void search_make(struct search *s, const struct history *history, const s
         item->stands.version = op_version_is_new(op) ? 0 : versions_value(versions, op->version);
         item->needs = model_needs(op, &item->stands);
         item->changes = op_changes(op);
+        item->before = s->n > 1 && op_is_of_batch(item[-1].op, op) ? s->n - 2 : NOBODY;
     }
     s->next = must_alloc(2 * (size_t)s->n + 1, sizeof *s->next);
     s->prev = must_alloc(2 * (size_t)s->n + 1, sizeof *s->prev);

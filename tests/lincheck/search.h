@@ -8,7 +8,11 @@
  *   - an operation that changes nothing and fits is taken at once and for good: whatever order there is,
  *     it may be moved to here;
  *   - values are unique, so a value that an operation left in the list must have met is not replaced;
- *   - a pending operation that was not taken is dropped when its last moment is reached;
+ *   - a pending operation that was not taken is dropped when its last moment is reached, and only where nobody met
+ *     what it would have left;
+ *   - the operations of a batch on one key are taken in the order of its array, as the header promises;
+ *   - the operation that returns first is tried before the others, or whoever leaves the value that it must have met:
+ *     of sixteen that overlap few orders matter, and an early choice without need is found wrong late;
  *   - the memo keeps 128 bits of hash of (operations taken, state) instead of the set.  Two sets of one
  *     hash (below 2^-80 for 2^24 entries) could only reject too much, never accept too much.
  */

@@ -52,6 +52,28 @@ static void batches_do_each_key_as_by_itself(void **state)
     assert_int_equal(count_of(map, 0), 0);
 }
 
+/* More than are worked on at a time, all of one key. */
+static void a_batch_is_worked_on_in_the_order_of_its_array(void **state)
+{
+    enum { SAME = 70 };
+    struct shoal *map = frame_small(*state);
+    struct shoal_key keys[SAME];
+    struct shoal_value values[SAME];
+    struct shoal_result results[SAME] = { { 0 } };
+    char numbers[SAME], got = 0;
+    for (int i = 0; i < SAME; i++) {
+        numbers[i] = (char)i;
+        keys[i] = (struct shoal_key){ "same", 4 };
+        values[i] = (struct shoal_value){ .value = &numbers[i], .bytes = 1 };
+    }
+    assert_int_equal(shoal_put_many(map, keys, values, SAME, results), 0);
+    assert_int_equal(shoal_get(map, "same", 4, &got, 1, NULL), 0);
+    assert_int_equal(got, SAME - 1);
+    assert_int_equal(shoal_delete_many(map, keys, SAME, results), 0);
+    for (int i = 0; i < SAME; i++)
+        assert_int_equal(results[i].code, i == 0 ? SHOAL_OK : SHOAL_MISSING);
+}
+
 static void get_many_sets_every_result(void **state)
 {
     struct shoal *map = frame_small(*state);
@@ -650,6 +672,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FRAME_TEST(batches_do_each_key_as_by_itself),
+        FRAME_TEST(a_batch_is_worked_on_in_the_order_of_its_array),
         FRAME_TEST(get_many_sets_every_result),
         FRAME_TEST(batches_of_nothing),
         FRAME_TEST(a_walk_meets_each_key_once),
