@@ -1,6 +1,26 @@
 # SPDX-License-Identifier: MIT
 #
-# What run.sh and store.sh share; they set root and build.
+# What the scripts here share, which set bench and read this before anything else: the options of all of them, off "$@"
+# up to the first that is none; the build; where figures are kept.
+
+start=$(date +%s)
+root=$(cd "$bench/.." && pwd)
+build=${BENCH_BUILD:-$root/build-bench}
+
+mode=normal
+save=no
+install=no
+while [ $# -gt 0 ]; do
+    case $1 in
+    --quick) mode=quick ;;
+    --full) mode=full ;;
+    --install) install=yes ;;
+    --save) save=yes ;;
+    --help) sed -n '3,$ { /^#/!q; s/^# \{0,1\}//p }' "$0"; exit 0 ;;
+    *) break ;;
+    esac
+    shift
+done
 
 # The packages of the build and of all peers, where they are missing.
 bench_install() {
@@ -13,6 +33,7 @@ bench_install() {
 
 # bench_build TARGET...
 bench_build() {
+    [ $install = no ] || bench_install
     # What the build itself needs; peers are optional.
     packages=
     for pair in cc:gcc meson:meson ninja:ninja-build pkg-config:pkg-config; do
@@ -36,6 +57,15 @@ bench_build() {
         exit 1
     fi
     echo "built in $(($(date +%s) - start)) s"
+}
+
+# bench_run PROGRAM CSV OPTIONS...: a program of the build, told what its figures are of.
+bench_run() {
+    program=$1
+    figures=$2
+    shift 2
+    "$build/bench/$program" --csv "$figures" --fact "date: $(date -u +%Y-%m-%d)" --fact "commit: $(bench_commit)" \
+        --fact "mode: $mode" --fact "load_before: $(cut -d ' ' -f 1 /proc/loadavg)" "$@"
 }
 
 # The commit that is measured.

@@ -16,28 +16,8 @@
 # meson: -Dbench_clht=DIR -Dbench_growt=DIR, peers that are in no registry.
 set -eu
 
-start=$(date +%s)
 bench=$(dirname "$0")
-root=$(cd "$bench/.." && pwd)
-build=${BENCH_BUILD:-$root/build-bench}
-
-mode=normal
-save=no
-install=no
-while [ $# -gt 0 ]; do
-    case $1 in
-    --quick) mode=quick ;;
-    --full) mode=full ;;
-    --install) install=yes ;;
-    --save) save=yes ;;
-    --help) sed -n '3,18s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) break ;;
-    esac
-    shift
-done
-
 . "$bench/lib.sh"
-[ $install = no ] || bench_install
 bench_build shoal-bench
 
 csv=$build/last.csv
@@ -54,8 +34,7 @@ show() {
 
 # compare OPTIONS...: all figures in one CSV.
 compare() {
-    "$build/bench/shoal-bench" --csv "$csv.part" --fact "date: $(date -u +%Y-%m-%d)" --fact "commit: $(bench_commit)" \
-        --fact "mode: $mode" "$@" >"$build/last.out" || status=$?
+    bench_run shoal-bench "$csv.part" "$@" >"$build/last.out" || status=$?
     show
     if [ -s "$csv" ]; then grep -v -e '^#' -e '^peer,' "$csv.part" || :; else cat "$csv.part"; fi >>"$csv"
 }

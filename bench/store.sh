@@ -1,37 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 #
-# The store and a map above it beside other tables on disk: build, run, print the tables.  Installs nothing.
+# The store and a map above it beside other tables on disk: build, run, print the tables.
 #
-#   sh bench/store.sh [--quick | --full] [--save] [options of shoal-bench-store]
+#   sh bench/store.sh [--quick | --full] [--install] [--save] [options of shoal-bench-store]
 #
-#   --quick   at most 5 minutes with the build: 100 000 keys, short cells
-#   (none)    100 000 and 1 000 000 keys, three rounds; about half an hour
-#   --full    seven rounds; more than two hours, 16 GiB of disk
-#   --save    keep the figures as bench/results/<date>-<kind of machine>-store.csv
+#   --quick    at most 5 minutes with the build: 100 000 keys, short cells
+#   (none)     100 000 and 1 000 000 keys, three rounds; about half an hour
+#   --full     seven rounds; more than two hours, 16 GiB of disk
+#   --install  first install the packages of the peers (Debian); without it nothing is installed
+#   --save     keep the figures as bench/results/<date>-<kind of machine>-store.csv
 #
 # Environment: BENCH_BUILD = the build directory (build-bench), BENCH_DIRECTORY = where the tables lie, a disk
 # (the build directory), BENCH_HOST_CLASS = the kind of machine.
 set -eu
 
-start=$(date +%s)
 bench=$(dirname "$0")
-root=$(cd "$bench/.." && pwd)
-build=${BENCH_BUILD:-$root/build-bench}
-
-mode=normal
-save=no
-while [ $# -gt 0 ]; do
-    case $1 in
-    --quick) mode=quick ;;
-    --full) mode=full ;;
-    --save) save=yes ;;
-    --help) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) break ;;
-    esac
-    shift
-done
-
 . "$bench/lib.sh"
 bench_build bench/store/shoal-bench-store
 case $mode in
@@ -46,9 +30,8 @@ status=0
 : >"$csv"
 : >"$ratios"
 for bytes in 100 1000; do
-    "$build/bench/store/shoal-bench-store" --csv "$csv.$bytes" --value-bytes $bytes \
-        --directory "${BENCH_DIRECTORY:-$build}" --fact "date: $(date -u +%Y-%m-%d)" \
-        --fact "commit: $(bench_commit)" --fact "mode: $mode" "$@" >"$build/last-store.out" || status=$?
+    bench_run store/shoal-bench-store "$csv.$bytes" --value-bytes $bytes --directory "${BENCH_DIRECTORY:-$build}" "$@" \
+        >"$build/last-store.out" || status=$?
     grep -v '^ratio ' "$build/last-store.out" || :
     grep '^ratio ' "$build/last-store.out" >>"$ratios" || :
     if [ $bytes = 100 ]; then cat "$csv.$bytes"; else grep -v -e '^#' -e '^peer,' "$csv.$bytes" || :; fi >>"$csv"
