@@ -61,11 +61,26 @@ __attribute__((format(printf, 2, 3))) static void problem(struct checker *c, con
 
 /* -- Slots ------------------------------------------------------------------------------------------ */
 
+static void slot_report(struct checker *c, uint64_t slot_i, uint64_t w, const char *what)
+{
+    problem(c, "group %llu slot %llu (word %016llx): %s", (unsigned long long)(slot_i / GROUP_SLOTS),
+            (unsigned long long)(slot_i % GROUP_SLOTS), (unsigned long long)w, what);
+}
+
 static void slot_problem(struct checker *c, uint64_t slot_i, uint64_t w, const char *what)
 {
     if (load_seq_u64(segment_slot(c->segment, slot_i)) == w) /* [slot-publish] */
-        problem(c, "group %llu slot %llu (word %016llx): %s", (unsigned long long)(slot_i / GROUP_SLOTS),
-                (unsigned long long)(slot_i % GROUP_SLOTS), (unsigned long long)w, what);
+        slot_report(c, slot_i, w, what);
+}
+
+/* Of a record that was read there.  Its slot's word comes back when the block has been used anew often enough, its version
+ * does not: where that is the same, the record was in the slot all the time, and so when the contradiction was seen. */
+static void record_problem(struct checker *c, uint64_t slot_i, uint64_t w, const struct read_sink *sink, const char *what)
+{
+    const struct segment *s = c->segment;
+    struct read_sink again = { .buf = NULL };
+    if (read_slot(s, segment_slot(s, slot_i), w, false, NULL, &again) == READ_MATCH && again.version == sink->version)
+        slot_report(c, slot_i, w, what);
 }
 
 /* Is the key in a slot before this one too?  Only the later one of a pair reports. */
@@ -89,15 +104,15 @@ static void check_record(struct checker *c, uint64_t slot_i, uint64_t w, const s
     struct probe p = probe_make(s, c->key, sink->key_bytes);
     uint64_t group = slot_i / GROUP_SLOTS;
     if (sink->slot_i != slot_i)
-        slot_problem(c, slot_i, w, "its record names another slot");
+        record_problem(c, slot_i, w, sink, "its record names another slot");
     if (slot_finger(w) != p.finger)
-        slot_problem(c, slot_i, w, "fingerprint is not the key's");
+        record_problem(c, slot_i, w, sink, "fingerprint is not the key's");
     if (group < p.home || group - p.home > META_BOUND(load_seq_u64(&s->groups[p.home].meta))) /* [meta] */
-        slot_problem(c, slot_i, w, "lies outside its home's bound (T1)");
+        record_problem(c, slot_i, w, sink, "lies outside its home's bound (T1)");
     else if (has_twin_before(c, &p, slot_i))
-        slot_problem(c, slot_i, w, "key is in two slots (T2)");
+        record_problem(c, slot_i, w, sink, "key is in two slots (T2)");
     if ((load_seq_u32(&s->summary[group / RUN_GROUPS]) & SUMMARY_USED) == 0) /* [meta] */
-        slot_problem(c, slot_i, w, "its run's summary says unused (T3)");
+        record_problem(c, slot_i, w, sink, "its run's summary says unused (T3)");
 }
 
 static int check_entry(struct checker *c, uint64_t slot_i)
@@ -142,8 +157,9 @@ static void check_tentative(struct checker *c, uint64_t slot_i, uint64_t w)
         return;
     }
     uint64_t h = load_acquire_u64(segment_block(s, place.block)); /* [block-state] */
-    if (h_state(h) != BLOCK_OWNED || (h_generation(h) & TAG_MASK) != slot_tag(w))
-        slot_problem(c, slot_i, w, "is tentative, but nobody owns its record");
+    if ((h_state(h) != BLOCK_OWNED || (h_generation(h) & TAG_MASK) != slot_tag(w)) &&
+        load_seq_u64(segment_slot(s, slot_i)) == w && load_seq_u64(segment_block(s, place.block)) == h) /* [slot-publish] */
+        slot_report(c, slot_i, w, "is tentative, but nobody owns its record");
 }
 
 static int check_slots(struct checker *c)
