@@ -5,7 +5,8 @@
     sum.py [COMMIT]
     sum.py --library [COMMIT]     only say which library that is: a hash over its folders of src/
 
-Lines of commits with another library are left out, and counted as such.  The command line is not part of it.
+Lines of commits with another library are left out, and counted as such.  The command line is not part of it.  same.tsv
+names pairs of libraries whose counts may be added, and says why.
 """
 
 import collections
@@ -44,10 +45,16 @@ def library_of(commit):
     return hashlib.sha256(done.stdout.encode()).hexdigest()[:12] if done.returncode == 0 else None
 
 
-def kill_points(wanted):
-    """(points, builds, variants): what the folder kill*/ of that library holds, where a point counts once."""
+def same_as(wanted):
+    """{library: why its counts stand for the wanted one, too}."""
+    rows = [line.split("\t") for line in (HERE / "same.tsv").read_text().splitlines() if not line.startswith("#")]
+    return {wanted: None} | {earlier: why for earlier, later, why in rows if later == wanted}
+
+
+def kill_points(counted):
+    """(points, builds, variants): what the folder kill*/ of such a library holds, where a point counts once."""
     for folder in sorted(HERE.glob("kill*")):
-        if (folder / "library").exists() and (folder / "library").read_text().strip() == wanted:
+        if (folder / "library").exists() and (folder / "library").read_text().strip() in counted:
             files = sorted(folder.glob("*.tsv"))
             lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
             return sum(int(line[3]) for line in lines), len(files), len(lines)
@@ -63,12 +70,12 @@ def main():
     if "--library" in sys.argv:
         print(wanted)
         return
-    left_out = 0
+    counted, left_out = same_as(wanted), 0
     for line in (HERE / "campaigns.tsv").read_text().splitlines()[1:]:
         _, of, _, _, suite, _, counts, failures = line.split("\t")
         if of not in libraries:
             libraries[of] = library_of(of)
-        if libraries[of] != wanted:
+        if libraries[of] not in counted:
             left_out += 1
             continue
         name = suite
@@ -80,9 +87,12 @@ def main():
         for text, pattern in COUNTS.get(suite, []):
             entry[2][text] += sum(int(n) for n in re.findall(pattern, counts)[:1])
     print(f"library {wanted}; {left_out} lines belong to others")
+    for library, why in counted.items():
+        if why:
+            print(f"with those of {library}: {why}")
     for suite, (lines, failed, counts) in sorted(sums.items()):
         print(f"{suite:14} {lines:3} runs, {failed} failed: " + ", ".join(f"{n} {text}" for text, n in counts.items() if n))
-    points, builds, variants = kill_points(wanted)
+    points, builds, variants = kill_points(counted)
     print(f"kill/          {points} kill points: every instruction of {variants} variants on {builds} builds")
 
 
