@@ -59,6 +59,7 @@ enum driver_group {
     DRIVER_MULTI_PROCESS, /* the same between processes */
     DRIVER_UNSAFE,        /* gives up part of the contract: a bound, not a rival */
     DRIVER_FLOOR,         /* Shoal's layout without any protection: what is left is the price of the protocol */
+    DRIVER_REPLACING,     /* the floor, but a put makes a new record: what readers without a lock cost a writer at the least */
     DRIVER_ON_DISK        /* a file that outlives its processes */
 };
 

@@ -15,7 +15,8 @@
 
 const char *report_group(enum driver_group group)
 {
-    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe", "floor", "on-disk" };
+    static const char *const names[] = { "subject", "same-contract", "multi-process", "unsafe", "floor", "replacing",
+                                         "on-disk" };
     return names[group];
 }
 

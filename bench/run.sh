@@ -26,10 +26,11 @@ status=0
 : >"$csv"
 : >"$rows"
 
+row='^(machine|ratio|floor|replacing|bound|void:) '
 # The tables of a run now, the rows for programs last.
 show() {
-    grep -v -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" || :
-    grep -e '^machine ' -e '^ratio ' -e '^floor ' -e '^void: ' "$build/last.out" >>"$rows" || :
+    grep -Ev "$row" "$build/last.out" || :
+    grep -E "$row" "$build/last.out" >>"$rows" || :
 }
 
 # compare OPTIONS...: all figures in one CSV.

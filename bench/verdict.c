@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "report.h"
@@ -25,6 +26,8 @@ static void row_name(FILE *out, const struct plan *plan, struct cell cell)
 
 /* -- Ratios ------------------------------------------------------------------------ */
 
+static bool is_floor(enum driver_group group) { return group == DRIVER_FLOOR || group == DRIVER_REPLACING; }
+
 /* On disk: of each of the subjects, and with the values' size, which these runs vary. */
 static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enum driver_group group)
 {
@@ -33,36 +36,65 @@ static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enu
                 plan->value_bytes, plan->keys[cell.keys]);
         return;
     }
-    if (group == DRIVER_FLOOR)
-        fprintf(out, "floor ");
+    if (is_floor(group))
+        fprintf(out, "%s ", report_group(group));
     else
         fprintf(out, "ratio %s ", report_group(group));
     row_name(out, plan, cell);
+}
+
+static bool is_put(unsigned metric)
+{
+    return (workloads[metric].kind == WORKLOAD_MIX || workloads[metric].kind == WORKLOAD_MODIFY) &&
+           workloads[metric].reads_percent < 100;
 }
 
 static void ratio_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
 {
     const struct plan *plan = results->plan;
     int best = results_best(results, cell, group), tie;
-    if (best < 0)
+    if (best < 0 || (group == DRIVER_REPLACING && !is_put(cell.metric)))
         return;
     double ratio = results_ratio(results, cell, (unsigned)best, &tie);
     if (isnan(ratio))
         return;
     ratio_name(out, plan, cell, group);
-    if (group != DRIVER_FLOOR)
+    if (!is_floor(group))
         fprintf(out, " %s", plan->drivers[best]->name);
     fprintf(out, " %.2f%s\n", ratio, tie ? " tie" : "");
 }
 
-static void ratios(FILE *out, const struct results *results, unsigned subject, enum driver_group group)
+/* The floor whose work this is, or -1. */
+static int floor_of(const struct plan *plan, unsigned metric)
+{
+    return report_find(plan, is_put(metric) ? DRIVER_REPLACING : DRIVER_FLOOR);
+}
+
+static void bound_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
+{
+    const struct plan *plan = results->plan;
+    int floor = floor_of(plan, cell.metric), best = results_best(results, cell, group), tie;
+    if (floor < 0 || best < 0)
+        return;
+    cell.driver = (unsigned)floor;
+    double ratio = results_ratio(results, cell, (unsigned)best, &tie);
+    if (isnan(ratio))
+        return;
+    fprintf(out, "bound ");
+    row_name(out, plan, cell);
+    fprintf(out, " %s %.2f%s\n", plan->drivers[best]->name, ratio, tie ? " tie" : "");
+}
+
+typedef void line_fn(FILE *out, const struct results *results, struct cell cell, enum driver_group group);
+
+static void each_row(FILE *out, const struct results *results, unsigned subject, enum driver_group group, line_fn *line)
 {
     const struct plan *plan = results->plan;
     struct cell cell = { .driver = subject };
     for (cell.metric = 0; cell.metric < WORKLOADS_N; cell.metric++)
         for (cell.keys = 0; plan->chosen[cell.metric] && cell.keys < plan->keys_n; cell.keys++)
             for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
-                ratio_line(out, results, cell, group);
+                line(out, results, cell, group);
 }
 
 /* -- The floor --------------------------------------------------------------------- */
@@ -149,11 +181,12 @@ void verdict_lines(FILE *out, const struct results *results)
 {
     const struct plan *plan = results->plan;
     static const enum driver_group groups[] = { DRIVER_SAME_CONTRACT, DRIVER_MULTI_PROCESS, DRIVER_UNSAFE, DRIVER_ON_DISK,
-                                                DRIVER_FLOOR };
+                                                DRIVER_FLOOR, DRIVER_REPLACING };
     machine_lines(out, results);
     for (unsigned i = 0; i < plan->drivers_n; i++)
         for (unsigned group = 0; plan->drivers[i]->group == DRIVER_SUBJECT && group < sizeof groups / sizeof groups[0]; group++)
-            ratios(out, results, i, groups[group]);
+            each_row(out, results, i, groups[group], ratio_line);
+    each_row(out, results, 0, DRIVER_SAME_CONTRACT, bound_line);
     int floor = report_find(plan, DRIVER_FLOOR);
     if (floor >= 0)
         judge_floor(out, results, (unsigned)floor);

@@ -8,6 +8,9 @@
  * a put writes over the value where it lies, so a reader at the same time may see half of it, and a process that dies in
  * a call leaves the table broken.  Its memory is there, and mapped, before the first call.
  *
+ * floor_replace is the same, but each put makes a record and gives the old one back.  Whoever lets readers go without a
+ * lock, and writers die, has to do that; how they are told apart then comes on top.
+ *
  * One writer for each word: the table consists of a shard for each worker, chosen by the hash; a worker writes to its
  * own alone (driver.h: owner) and reads all.
  *
@@ -21,6 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,6 +79,7 @@ struct handle {
     struct geometry geo;
     char *map;
     int file;
+    bool replaces; /* with every put */
 };
 
 static uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
@@ -182,6 +187,14 @@ static int open_it(const struct driver_setup *setup, void *host, void **ret_hand
         shard_at(own, i)->heap_next = own->geo.heap_at;
     *ret_handle = own;
     return 0;
+}
+
+static int open_replacing(const struct driver_setup *setup, void *host, void **ret_handle)
+{
+    int rc = open_it(setup, host, ret_handle);
+    if (rc == 0)
+        ((struct handle *)*ret_handle)->replaces = true;
+    return rc;
 }
 
 static void unlink_it(const struct driver_setup *setup) { unlink(setup->path); }
@@ -416,7 +429,7 @@ static int put(void *handle, const void *key, size_t key_bytes, const void *valu
     uint64_t hash = hash_of(key, key_bytes);
     struct shard *shard = shard_for(own, hash);
     uint64_t *slot = find(own, shard, hash, key, key_bytes);
-    if (slot && block_at(shard, *slot)->value_bytes == value_bytes) {
+    if (slot && !own->replaces && block_at(shard, *slot)->value_bytes == value_bytes) {
         memcpy(value_of(block_at(shard, *slot), key_bytes), value, value_bytes);
         return DRIVER_OK;
     }
@@ -452,6 +465,23 @@ const struct driver driver_floor = {
     .group = DRIVER_FLOOR,
     .memory = DRIVER_MEMORY_FILE,
     .open = open_it,
+    .close = close_it,
+    .unlink = unlink_it,
+    .insert = insert,
+    .get = get,
+    .get_many = get_many,
+    .put = put,
+    .del = del,
+    .owner = owner,
+};
+
+const struct driver driver_floor_replace = {
+    .name = "floor_replace",
+    .settings = "as floor, but a put writes another block, the last that became free, and then the slot",
+    .workers = DRIVER_PROCESSES,
+    .group = DRIVER_REPLACING,
+    .memory = DRIVER_MEMORY_FILE,
+    .open = open_replacing,
     .close = close_it,
     .unlink = unlink_it,
     .insert = insert,

@@ -90,6 +90,7 @@
 const struct peer peers[] = {
     { WITH_SHOAL(driver_shoal), "shoal", NULL },
     { WITH_FLOOR(driver_floor), "floor", "libxxhash-dev" },
+    { WITH_FLOOR(driver_floor_replace), "floor_replace", "libxxhash-dev" },
     { WITH_BOOST(driver_boost_interprocess), "boost_interprocess", "libboost-dev g++ libxxhash-dev" },
     { WITH_BOOST(driver_boost_mutex), "boost_mutex", "libboost-dev g++ libxxhash-dev" },
     { WITH_LMDB(driver_lmdb), "lmdb", "liblmdb-dev" },

@@ -13,6 +13,7 @@ extern "C" {
 
 extern const struct driver driver_shoal;
 extern const struct driver driver_floor;
+extern const struct driver driver_floor_replace;
 extern const struct driver driver_boost_interprocess;
 extern const struct driver driver_boost_mutex;
 extern const struct driver driver_lmdb;
