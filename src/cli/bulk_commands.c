@@ -169,8 +169,7 @@ static int load_stopped(const struct load *load, int code, const char *text)
                       text, load->records);
 }
 
-/* The first of the lines that could not be stored.  A text is of the last failure, so it is asked for once more. */
-static int load_refused(struct load *load, const struct load_line *line)
+static int load_one(struct load *load, const struct load_line *line)
 {
     const struct record *record = &line->read.record;
     struct shoal_how how = SHOAL_HOW_INIT;
@@ -180,13 +179,25 @@ static int load_refused(struct load *load, const struct load_line *line)
     return code == SHOAL_OK ? EXIT_DONE : load_stopped(load, code, shoal_error_text());
 }
 
+/* From the first line on that could not be stored with the others: a text is of the last failure, and if there is room now,
+ * a later line of the same key has to come later again. */
+static int load_singly(struct load *load, size_t first)
+{
+    int status = EXIT_DONE;
+    for (size_t i = first; i < load->lines_n && status == EXIT_DONE; i++) {
+        status = load_one(load, &load->lines[i]);
+        load->records += status == EXIT_DONE;
+    }
+    return status;
+}
+
 /* Stores what was read.  EXIT_DONE, or the exit status of a line that could not be stored. */
 static int load_store(struct load *load)
 {
     struct shoal_key keys[LOAD_LINES];
     struct shoal_value values[LOAD_LINES];
     struct shoal_result results[LOAD_LINES];
-    int status = EXIT_DONE;
+    size_t stored = 0;
     for (size_t i = 0; i < load->lines_n; i++) {
         const struct record *record = &load->lines[i].read.record;
         keys[i] = (struct shoal_key){ record->key, record->key_bytes };
@@ -194,11 +205,10 @@ static int load_store(struct load *load)
     }
     const uint64_t line = load->line;
     (void)shoal_put_many(load->map, keys, values, load->lines_n, results);
-    for (size_t i = 0; i < load->lines_n && status == EXIT_DONE; i++) {
-        if (results[i].code != SHOAL_OK)
-            status = load_refused(load, &load->lines[i]);
-        load->records += status == EXIT_DONE;
-    }
+    while (stored < load->lines_n && results[stored].code == SHOAL_OK)
+        stored++;
+    load->records += stored;
+    const int status = load_singly(load, stored);
     if (status == EXIT_DONE)
         load->line = line;
     for (size_t i = 0; i < load->lines_n; i++)
@@ -214,7 +224,7 @@ static int load_bad(struct load *load, struct load_line *line, bool valid)
     memcpy(text, line->read.text, sizeof text);
     int status = load_store(load);
     if (status == EXIT_DONE)
-        status = valid ? load_refused(load, line) : load_stopped(load, SHOAL_EINVAL, text);
+        status = valid ? load_one(load, line) : load_stopped(load, SHOAL_EINVAL, text);
     record_read_end(&line->read);
     return status;
 }

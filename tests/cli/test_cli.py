@@ -600,6 +600,20 @@ def test_full():
     expect(0, "check", NAME)
 
 
+def test_load_keeps_the_order_of_a_key_when_room_comes():
+    """Lines of one batch: a record that does not fit, then smaller ones for those that fill the map, then its key again."""
+    fresh("--capacity", "100", "--heap", "256K")
+    big = "x" * 20000
+    lines = [{"key": f"fill{i}", "value": big} for i in range(20)]
+    run = Run("load", NAME, stdin=b"\n".join(json.dumps(line).encode() for line in lines))
+    fit = int(re.search(rb"\((\d+) records", run.err)[1])
+    lines = [{"key": "late", "value": big}] + [{"key": f"fill{i}", "value": "x"} for i in range(fit)]
+    lines += [{"key": "late", "value": "last"}]
+    expect(0, "load", NAME, out=b"%d records\n" % len(lines), stdin=b"\n".join(json.dumps(line).encode() for line in lines),
+           what="load into room that the batch makes")
+    check(records()[b"late"] == ("raw", b"last"), "the later line of a key stays")
+
+
 # -- list, load, dump -------------------------------------------------------------------
 
 

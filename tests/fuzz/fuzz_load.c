@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The commands load and dump on a whole text: JSON lines or, where the first byte is odd, TSV.  What load must do is
- * told by the lines one by one: all records before the first line that is not valid, or does not fit, are stored, none
- * behind it, and the message has that line's number.  What dump then writes loads into another map as the same.
+ * told by the lines one by one: all records before the first line that is not valid, or does not fit, are stored, behind it
+ * none or, where the map was full, those of its batch that found room, and the message has that line's number.  What dump
+ * then writes loads into another map as the same.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -87,35 +88,87 @@ struct outcome {
     bool is_valid;          /* that line: it is a record, which could not be stored */
 };
 
-/* Store one line.  False: it ends the load. */
-static bool line_store(struct shoal *map, bool tsv, const char *bytes, size_t n, struct outcome *o)
-{
+#define BATCH 64u /* lines that load stores by one call */
+
+struct held {
+    char *line;
+    uint64_t number;
     struct record_read read;
+};
+
+struct by_hand {
+    struct shoal *map;
+    struct held held[BATCH];
+    size_t held_n;
+    uint64_t max_key_bytes, max_value_bytes;
+    struct outcome outcome;
+};
+
+static bool put_held(const struct by_hand *by, const struct held *held)
+{
+    const struct record *record = &held->read.record;
     struct shoal_how how = SHOAL_HOW_INIT;
-    char *line = text_copy(bytes, n, false);
-    o->is_valid = tsv ? record_read_tsv(line, n, &read) : record_read_json(line, n, &read);
-    how.type = read.record.type;
-    bool stored = o->is_valid && shoal_put_with(map, read.record.key, read.record.key_bytes, read.record.value,
-                                                read.record.value_bytes, &how, NULL) == 0;
-    record_read_end(&read);
-    free(line);
-    o->records += stored;
-    return stored;
+    how.type = record->type;
+    return shoal_put_with(by->map, record->key, record->key_bytes, record->value, record->value_bytes, &how, NULL) == 0;
+}
+
+/* As one batch, then again from the first that was refused.  False: one is refused again, and ends the load. */
+static bool batch_store(struct by_hand *by)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < by->held_n; i++)
+        good += put_held(by, &by->held[i]) && good == i;
+    while (good < by->held_n && put_held(by, &by->held[good]))
+        good++;
+    by->outcome.records += good;
+    if (good < by->held_n) {
+        by->outcome.line = by->held[good].number;
+        by->outcome.is_valid = true;
+    }
+    for (size_t i = 0; i < by->held_n; i++) {
+        record_read_end(&by->held[i].read);
+        free(by->held[i].line);
+    }
+    by->held_n = 0;
+    return by->outcome.line == 0;
+}
+
+/* False: it ends the load.  A record points into what it was read to, so that stays where it is. */
+static bool line_store(struct by_hand *by, bool tsv, const char *bytes, size_t n, uint64_t number)
+{
+    struct held *held = &by->held[by->held_n];
+    const struct record *record = &held->read.record;
+    *held = (struct held){ .line = text_copy(bytes, n, false), .number = number };
+    bool valid = tsv ? record_read_tsv(held->line, n, &held->read) : record_read_json(held->line, n, &held->read);
+    if (valid && record->key_bytes - 1 < by->max_key_bytes && record->value_bytes <= by->max_value_bytes)
+        return ++by->held_n < BATCH || batch_store(by);
+    if (batch_store(by)) {
+        hold(!valid || !put_held(by, held), "line %" PRIu64 " is stored, and larger than the map takes", number);
+        by->outcome.line = number;
+        by->outcome.is_valid = valid;
+    }
+    record_read_end(&held->read);
+    free(held->line);
+    return false;
 }
 
 static void load_by_hand(struct shoal *map, bool tsv, const char *bytes, size_t n, struct outcome *ret)
 {
-    *ret = (struct outcome){ 0 };
-    for (uint64_t line = 1; n > 0; line++) {
+    static struct by_hand by;
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    hold(shoal_stats(map, &stats) == 0, "%s", shoal_error_text());
+    by = (struct by_hand){ .map = map, .max_key_bytes = stats.max_key_bytes, .max_value_bytes = stats.max_value_bytes };
+    bool goes_on = true;
+    for (uint64_t line = 1; n > 0 && goes_on; line++) {
         const char *end = memchr(bytes, '\n', n);
         size_t length = end ? (size_t)(end - bytes) : n, used = end ? length + 1 : n;
-        if (length > 0 && !line_store(map, tsv, bytes, length, ret)) {
-            ret->line = line;
-            return;
-        }
+        goes_on = length == 0 || line_store(&by, tsv, bytes, length, line);
         bytes += used;
         n -= used;
     }
+    if (goes_on)
+        (void)batch_store(&by);
+    *ret = by.outcome;
 }
 
 /* -- Comparing ---------------------------------------------------------------------------------------------- */
