@@ -8,25 +8,21 @@
  *   images_above --images N --calls M --seed S
  *   images_above --workload I [--image POINT.VARIANT | --call K --error eio|enospc|short]
  */
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "images/above.h"
 #include "images/crash.h"
+#include "images/program.h"
 #include "images/record.h"
 #include "images/wrong.h"
-#include "lib/child.h"
 #include "lib/random.h"
 
 #define STEPS_MOST 3u
 #define BOOT_LATER 1000u
-#define FAILURES_MAX 20u
 #define SECONDS_MAX 60u
 
 static const struct above_step alphabet[] = {
@@ -37,12 +33,7 @@ static const struct above_step alphabet[] = {
 #define ALPHABET (sizeof alphabet / sizeof alphabet[0])
 #define WORKLOADS (1 + ALPHABET + ALPHABET * ALPHABET + ALPHABET * ALPHABET * ALPHABET)
 
-static struct {
-    uint64_t seed, images, calls;
-    long workload, call;
-    const char *image;
-    enum record_how how;
-} want = { .seed = 1, .images = 8000, .calls = 2500, .workload = -1, .call = -1 };
+static struct program_asked want = { .seed = 1, .images = 8000, .calls = 2500, .call = -1 };
 
 static struct above run, judged;
 static struct disk base, at, built;
@@ -134,16 +125,6 @@ static int work(uint32_t workload, uint64_t call, enum record_how how, uint32_t 
 
 /* -- Images ---------------------------------------------------------------------------------------------- */
 
-static void tell(uint32_t point)
-{
-    char text[LOG_TEXT_BYTES];
-    wrong_tell(crash.text);
-    if (point > 0) {
-        log_say(&run.log, point - 1, text);
-        printf("    behind: %s\n", text);
-    }
-}
-
 static void judge_one(const struct crash_point *point, uint64_t variant)
 {
     size_t lock_bytes;
@@ -160,14 +141,7 @@ static void judge_one(const struct crash_point *point, uint64_t variant)
     image_absorb(&judged.image, &judged.log);
     counts.images++;
     if (code != 0)
-        tell(point->point);
-}
-
-static bool is_only(uint32_t point, uint64_t variant)
-{
-    char text[48];
-    (void)snprintf(text, sizeof text, "%u.%llu", point, (unsigned long long)variant);
-    return want.image != NULL && strcmp(want.image, text) == 0;
+        program_tell(&run.log, &crash, point->point);
 }
 
 /* Every point of the log from `first` on; about `images` of them all. */
@@ -184,8 +158,8 @@ static void images_of(const char *id, uint32_t first, uint64_t images, uint64_t 
             const struct crash_point point = { &run.log, i, &at, want.seed };
             const uint64_t variants = crash_deaths_n(&point) + crash_losses_n(&point);
             all += pass == 0 ? variants : 0;
-            for (uint64_t variant = 0; pass == 1 && variant < variants && wrong_n() < FAILURES_MAX; variant++) {
-                if (want.image != NULL ? !is_only(i, variant) : random_next(&seed) % all >= images)
+            for (uint64_t variant = 0; pass == 1 && variant < variants && wrong_n() < PROGRAM_FAILURES_MOST; variant++) {
+                if (want.image != NULL ? !program_asks_for(&want, i, variant) : random_next(&seed) % all >= images)
                     continue;
                 during("%s --image %u.%llu", id, i, (unsigned long long)variant);
                 judge_one(&point, variant);
@@ -238,7 +212,9 @@ static int behind(int failure)
     return above_look(&run);
 }
 
-static void fail_one(uint32_t workload, uint64_t call, enum record_how how)
+static uint32_t workload; /* whose calls fail */
+
+static void fail_one(uint64_t call, enum record_how how)
 {
     char id[96];
     uint32_t entries;
@@ -271,51 +247,31 @@ static void fail_one(uint32_t workload, uint64_t call, enum record_how how)
     }
 }
 
-static void workload_calls(uint32_t workload, uint64_t calls)
+static void workload_calls(uint32_t i, uint64_t most)
 {
-    static uint8_t kinds[4096];
+    static struct program_calls made;
     uint32_t entries;
-    uint64_t first, chance = random_mix(want.seed + workload);
+    uint64_t first;
+    workload = i;
     int code = work(workload, 0, FAIL_NOT, &entries, &first);
-    const uint64_t n = record_calls_n() < sizeof kinds ? record_calls_n() : sizeof kinds;
-    for (uint64_t i = 0; i < n; i++)
-        kinds[i] = (uint8_t)record_kind_of(i);
+    program_calls_learn(&made);
     above_close(&run);
     image_absorb(&run.image, &run.log);
-    if (code != 0)
-        return; /* told by workload_images */
-    const uint64_t all = 2 * (n - first) + 1; /* about */
-    for (uint64_t call = want.call >= 0 ? 0 : first; call < n && wrong_n() < FAILURES_MAX; call++)
-        for (int how = FAIL_EIO; how < FAIL_KINDS; how++) {
-            const bool is_one = want.call >= 0 ? call == (uint64_t)want.call && how == (int)want.how
-                                               : random_next(&chance) % all < calls;
-            if (is_one && record_can_fail((enum record_call)kinds[call], (enum record_how)how))
-                fail_one(workload, call, (enum record_how)how);
-        }
+    if (code == 0) /* else told by workload_images */
+        program_calls_fail(&want, &made, first, most, random_mix(want.seed + workload), fail_one);
 }
 
 /* -- All --------------------------------------------------------------------------------------------------- */
 
-static void crashed(int signal_number)
+static int run_all(void *arg)
 {
-    printf("images_above: failure: signal during %s\n", during_text());
-    (void)fflush(stdout);
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
-}
-
-static int run_all(void)
-{
-    const int signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM };
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        (void)signal(signals[i], crashed);
-    record_seed(want.seed);
+    (void)arg;
     image_begin(&run.image, "run");
     image_begin(&judged.image, "judged");
     int code = make_base();
-    const uint32_t from = want.workload < 0 ? 0 : (uint32_t)want.workload;
-    const uint32_t to = want.workload < 0 ? (uint32_t)WORKLOADS : from + 1;
-    for (uint32_t i = from; i < to && code == 0 && wrong_n() < FAILURES_MAX; i++) {
+    const uint32_t from = want.which == NULL ? 0 : (uint32_t)atol(want.which);
+    const uint32_t to = want.which == NULL ? (uint32_t)WORKLOADS : from + 1;
+    for (uint32_t i = from; i < to && code == 0 && wrong_n() < PROGRAM_FAILURES_MOST; i++) {
         const uint64_t images = want.images > counts.images ? want.images - counts.images : 0;
         const uint64_t calls = want.calls > counts.calls ? want.calls - counts.calls : 0;
         if (want.call < 0)
@@ -333,43 +289,8 @@ static int run_all(void)
     return wrong_n() == 0 ? 0 : 1;
 }
 
-static void read_arguments(int argc, char **argv)
-{
-    static const struct option options[] = {
-        { "seed", 1, 0, 's' }, { "images", 1, 0, 'i' }, { "calls", 1, 0, 'c' }, { "workload", 1, 0, 'w' },
-        { "image", 1, 0, 'I' }, { "call", 1, 0, 'C' },  { "error", 1, 0, 'e' }, { 0, 0, 0, 0 },
-    };
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (c) {
-        case 's': want.seed = strtoull(optarg, NULL, 0); break;
-        case 'i': want.images = strtoull(optarg, NULL, 0); break;
-        case 'c': want.calls = strtoull(optarg, NULL, 0); break;
-        case 'w': want.workload = atol(optarg); break;
-        case 'I': want.image = optarg; break;
-        case 'C': want.call = atol(optarg); break;
-        case 'e':
-            for (int how = FAIL_EIO; how < FAIL_KINDS; how++)
-                if (strcmp(optarg, record_how_names[how]) == 0)
-                    want.how = (enum record_how)how;
-            break;
-        default: exit(2);
-        }
-    }
-}
-
-/* In a child, so that somebody sweeps behind a crash. */
 int main(int argc, char **argv)
 {
-    int status = 0;
-    read_arguments(argc, argv);
-    image_scratch();
-    const pid_t pid = child_fork();
-    if (pid == 0)
-        exit(run_all());
-    (void)waitpid(pid, &status, 0);
-    image_sweep();
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    printf("images_above: died of signal %d; seed %llu: 1 failures\n", WTERMSIG(status), (unsigned long long)want.seed);
-    return 1;
+    program_ask(&want, "workload", argc, argv);
+    return program_run("images_above", want.seed, run_all, NULL);
 }

@@ -8,34 +8,25 @@
  *   images_copies --images N --calls M --seed S
  *   images_copies --work NAME [--image POINT.VARIANT | --call K --error eio|enospc|short [--image POINT.VARIANT]]
  */
-#include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "images/copies.h"
 #include "images/crash.h"
+#include "images/program.h"
 #include "images/record.h"
 #include "images/wrong.h"
-#include "lib/child.h"
 #include "lib/random.h"
 
 #define BOOT_LATER 1000u
-#define FAILURES_MAX 20u
 #define SECONDS_MAX 60u
 #define IMAGES_EACH 3u   /* of a machine that goes down behind a failure */
 #define IMAGES_FLUSH 60u /* behind a failed flush, which leaves others than the log alone would */
 
-static struct {
-    uint64_t seed, images, calls;
-    const char *work, *image;
-    long call;
-    enum record_how how;
-} want = { .seed = 1, .images = 4000, .calls = UINT64_MAX, .call = -1 };
+static struct program_asked want = { .seed = 1, .images = 4000, .calls = UINT64_MAX, .call = -1 };
 
 static const struct copies_work *work;
 static struct copies run, judged;
@@ -46,16 +37,6 @@ static struct {
 } counts;
 
 /* -- Images ---------------------------------------------------------------------------------------------- */
-
-static void tell(uint32_t point)
-{
-    char text[LOG_TEXT_BYTES];
-    wrong_tell(crash.text);
-    if (point > 0) {
-        log_say(&run.log, point - 1, text);
-        printf("    behind: %s\n", text);
-    }
-}
 
 static bool has_returned(uint32_t point)
 {
@@ -96,14 +77,7 @@ static void judge_one(const struct crash_point *point, uint64_t variant)
     image_put(&judged.to, &built, lock, lock_bytes);
     counts.images++;
     if (judge_image(point->point) != 0)
-        tell(point->point);
-}
-
-static bool is_only(uint32_t point, uint64_t variant)
-{
-    char text[48];
-    (void)snprintf(text, sizeof text, "%u.%llu", point, (unsigned long long)variant);
-    return strcmp(want.image, text) == 0;
+        program_tell(&run.log, &crash, point->point);
 }
 
 static void advance(uint32_t i)
@@ -132,11 +106,11 @@ static void images_of(const char *id, uint64_t images, bool losses, uint64_t see
                 advance(i - 1);
             const struct crash_point point = { &run.log, i, &at, want.seed };
             const uint64_t deaths = crash_deaths_n(&point), n = deaths + crash_losses_n(&point);
-            for (uint64_t variant = losses ? deaths : 0; variant < n && wrong_n() < FAILURES_MAX; variant++) {
+            for (uint64_t variant = losses ? deaths : 0; variant < n && wrong_n() < PROGRAM_FAILURES_MOST; variant++) {
                 const bool is_main = variant >= deaths && variant - deaths < 2;
                 all[is_main] += pass == 0;
                 if (pass == 0 ||
-                    (want.image != NULL ? !is_only(i, variant) : !is_chosen(is_main, i == run.log.n, images, all, &seed)))
+                    (want.image != NULL ? !program_asks_for(&want, i, variant) : !is_chosen(is_main, i == run.log.n, images, all, &seed)))
                     continue;
                 during("%s --image %u.%llu", id, i, (unsigned long long)variant);
                 judge_one(&point, variant);
@@ -253,37 +227,18 @@ static void fail_one(uint64_t call, enum record_how how)
 
 static void calls_of_work(uint64_t calls)
 {
-    static uint8_t kinds[4096];
-    uint64_t chance = random_mix(want.seed + 1);
+    static struct program_calls made;
     int code = copies_open(&run, work, &base);
     record_fail(0, FAIL_NOT);
     if (code == 0)
         code = copies_do(&run, work);
-    const uint64_t n = record_calls_n() < sizeof kinds ? record_calls_n() : sizeof kinds;
-    for (uint64_t i = 0; i < n; i++)
-        kinds[i] = (uint8_t)record_kind_of(i);
+    program_calls_learn(&made);
     copies_close(&run);
-    if (code != 0)
-        return; /* told by images_of_work */
-    const uint64_t all = 2 * n; /* about */
-    for (uint64_t call = 0; call < n && wrong_n() < FAILURES_MAX; call++)
-        for (int how = FAIL_EIO; how < FAIL_KINDS; how++) {
-            const bool is_one = want.call >= 0 ? call == (uint64_t)want.call && how == (int)want.how
-                                               : random_next(&chance) % all < calls;
-            if (is_one && record_can_fail((enum record_call)kinds[call], (enum record_how)how))
-                fail_one(call, (enum record_how)how);
-        }
+    if (code == 0) /* else told by images_of_work */
+        program_calls_fail(&want, &made, 0, calls, random_mix(want.seed + 1), fail_one);
 }
 
 /* -- All --------------------------------------------------------------------------------------------------- */
-
-static void crashed(int signal_number)
-{
-    printf("images_copies: failure: signal during %s\n", during_text());
-    (void)fflush(stdout);
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
-}
 
 static void run_work(const struct copies_work *of, uint64_t images, uint64_t calls)
 {
@@ -306,15 +261,12 @@ static void run_work(const struct copies_work *of, uint64_t images, uint64_t cal
     copies_end(&run);
 }
 
-static int run_all(void)
+static int run_all(void *arg)
 {
-    const int signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM };
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        (void)signal(signals[i], crashed);
-    record_seed(want.seed);
+    (void)arg;
     uint32_t n = 0;
-    for (uint32_t i = 0; i < copies_works_n && wrong_n() < FAILURES_MAX; i++) {
-        if (want.work != NULL && strcmp(want.work, copies_works[i].name) != 0)
+    for (uint32_t i = 0; i < copies_works_n && wrong_n() < PROGRAM_FAILURES_MOST; i++) {
+        if (want.which != NULL && strcmp(want.which, copies_works[i].name) != 0)
             continue;
         run_work(&copies_works[i], want.images / copies_works_n, want.calls / copies_works_n);
         n++;
@@ -326,43 +278,8 @@ static int run_all(void)
     return wrong_n() == 0 && n > 0 ? 0 : 1;
 }
 
-static void read_arguments(int argc, char **argv)
-{
-    static const struct option options[] = {
-        { "seed", 1, 0, 's' },  { "images", 1, 0, 'i' }, { "calls", 1, 0, 'c' }, { "work", 1, 0, 'w' },
-        { "image", 1, 0, 'I' }, { "call", 1, 0, 'C' },   { "error", 1, 0, 'e' }, { 0, 0, 0, 0 },
-    };
-    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (c) {
-        case 's': want.seed = strtoull(optarg, NULL, 0); break;
-        case 'i': want.images = strtoull(optarg, NULL, 0); break;
-        case 'c': want.calls = strtoull(optarg, NULL, 0); break;
-        case 'w': want.work = optarg; break;
-        case 'I': want.image = optarg; break;
-        case 'C': want.call = atol(optarg); break;
-        case 'e':
-            for (int how = FAIL_EIO; how < FAIL_KINDS; how++)
-                if (strcmp(optarg, record_how_names[how]) == 0)
-                    want.how = (enum record_how)how;
-            break;
-        default: exit(2);
-        }
-    }
-}
-
-/* In a child, so that somebody sweeps behind a crash. */
 int main(int argc, char **argv)
 {
-    int status = 0;
-    read_arguments(argc, argv);
-    image_scratch();
-    const pid_t pid = child_fork();
-    if (pid == 0)
-        exit(run_all());
-    (void)waitpid(pid, &status, 0);
-    image_sweep();
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    printf("images_copies: died of signal %d; seed %llu: 1 failures\n", WTERMSIG(status), (unsigned long long)want.seed);
-    return 1;
+    program_ask(&want, "work", argc, argv);
+    return program_run("images_copies", want.seed, run_all, NULL);
 }

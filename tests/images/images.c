@@ -17,18 +17,16 @@
  *                                       what tests/results/about.sh prints
  */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "images/explore.h"
 #include "images/faults.h"
+#include "images/program.h"
 #include "images/wrong.h"
 #include "lib/campaign.h"
-#include "lib/child.h"
 
 #define QUICK_IMAGES 52000u
 #define LONG_IMAGES 1000000u
@@ -39,7 +37,6 @@
 #define RANDOM_CALLS 20u       /* of one long workload */
 #define CUT_IMAGES 150u
 #define ZONES_IMAGES 60u
-#define FAILURES_MAX 20u
 
 struct asked {
     uint64_t seed, images, calls;
@@ -53,7 +50,7 @@ static struct run_base bases[BASES];
 static struct run run;
 static uint64_t workloads_n, transactions_n;
 
-static bool is_enough(void) { return wrong_n() >= FAILURES_MAX; }
+static bool is_enough(void) { return wrong_n() >= PROGRAM_FAILURES_MOST; }
 
 /* -- One workload ------------------------------------------------------------------------------------ */
 
@@ -151,17 +148,6 @@ static void one(const struct asked *asked)
 
 /* -- Results ----------------------------------------------------------------------------------------- */
 
-/* The store died of what it read, or did not come to an end. */
-static void crashed(int signal_number)
-{
-    static const char what[] = "images: failure: signal during ";
-    (void)!write(STDOUT_FILENO, what, sizeof what - 1);
-    (void)!write(STDOUT_FILENO, during_text(), strlen(during_text()));
-    (void)!write(STDOUT_FILENO, "\n", 1);
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
-}
-
 static void summary(char *to, size_t bytes)
 {
     const struct explore_counts *c = &explore_counts;
@@ -240,12 +226,8 @@ static void ask(struct asked *asked, int argc, char **argv)
         asked->images = asked->workload != NULL ? EXPLORE_ALL : asked->is_long ? LONG_IMAGES : QUICK_IMAGES;
 }
 
-static void begin(uint64_t seed)
+static void begin(void)
 {
-    const int signals[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM };
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
-        (void)signal(signals[i], crashed);
-    record_seed(seed);
     explore_begin();
     faults_begin();
     run_init(&run, "run");
@@ -265,10 +247,11 @@ static void end(void)
     explore_end();
 }
 
-static int run_all(const struct asked *asked)
+static int run_all(void *arg)
 {
+    const struct asked *asked = arg;
     char counts[512];
-    begin(asked->seed);
+    begin();
     if (asked->workload != NULL) {
         one(asked);
     } else {
@@ -285,20 +268,9 @@ static int run_all(const struct asked *asked)
     return wrong_n() == 0 ? 0 : 1;
 }
 
-/* In a child, so that somebody sweeps behind a crash. */
 int main(int argc, char **argv)
 {
     struct asked asked = { .seed = 1, .calls = QUICK_CALLS, .call = FAULTS_ALL };
-    int status = 0;
     ask(&asked, argc, argv);
-    image_scratch();
-    pid_t pid = child_fork();
-    if (pid == 0)
-        exit(run_all(&asked));
-    (void)waitpid(pid, &status, 0);
-    image_sweep();
-    if (WIFEXITED(status))
-        return WEXITSTATUS(status);
-    printf("images: died of signal %d; seed %llu: 1 failures\n", WTERMSIG(status), (unsigned long long)asked.seed);
-    return 1;
+    return program_run("images", asked.seed, run_all, &asked);
 }
