@@ -14,6 +14,7 @@
 #
 # Sizes other than 16 and 100 bytes are left to the CSV.
 set -eu
+. "$(dirname "$0")/spread.sh"
 
 if [ $# -ne 1 ] || [ ! -r "$1" ]; then
     sed -n '4,16s/^# \{0,1\}//p' "$0" >&2
@@ -32,7 +33,7 @@ trap 'rm -rf "$work"' EXIT
 
 # series COLUMN: peer workload keys workers median min max, over the rounds, in the CSV's order.
 series() {
-    grep -v '^#' "$csv" | awk -F, -v want="$1" '
+    grep -v '^#' "$csv" | awk -F, -v want="$1" "$awk_spread"'
         NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         $at["peer"] == "machine" || $at["key_bytes"] != 16 || $at["value_bytes"] != 100 || $at[want] == "" { next }
         {
@@ -44,9 +45,7 @@ series() {
             for (r = 1; r <= rows; r++) {
                 row = order[r]; k = n[row]
                 for (i = 1; i <= k; i++) v[i] = figure[row, i] + 0
-                for (i = 2; i <= k; i++)
-                    for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-                print row, k % 2 ? v[(k + 1) / 2] : (v[k / 2] + v[k / 2 + 1]) / 2, v[1], v[k]
+                print row, spread(v, k)
             }
         }'
 }

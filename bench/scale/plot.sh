@@ -4,6 +4,7 @@
 # FILE-scale.svg: a panel for each part: medians over the rounds, with lines from the least to the most.  Called by
 # bench/plot.sh.
 set -eu
+. "$(dirname "$0")/../spread.sh"
 
 csv=$1
 svg=${csv%.csv}.svg
@@ -11,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # part metric x median least most
-grep -v '^#' "$csv" | awk -F, '
+grep -v '^#' "$csv" | awk -F, "$awk_spread"'
     NR == 1 { next }
     {
         row = $1 " " $3 " " $2
@@ -22,9 +23,7 @@ grep -v '^#' "$csv" | awk -F, '
         for (r = 1; r <= rows; r++) {
             row = order[r]; k = n[row]
             for (i = 1; i <= k; i++) v[i] = figure[row, i] + 0
-            for (i = 2; i <= k; i++)
-                for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-            print row, k % 2 ? v[(k + 1) / 2] : (v[k / 2] + v[k / 2 + 1]) / 2, v[1], v[k]
+            print row, spread(v, k)
         }
     }' >"$work/all"
 

@@ -4,6 +4,7 @@
 # FILE-stalls.svg: the longest call of the survivor by peer, undisturbed and disturbed, for gets and puts: medians, with lines
 # from the least to the most round.  Called by bench/plot.sh.
 set -eu
+. "$(dirname "$0")/../spread.sh"
 
 csv=$1
 svg=${csv%.csv}.svg
@@ -12,7 +13,7 @@ trap 'rm -rf "$work"' EXIT
 
 # "peer" and median, least, most of each disturbance, in us; then how many rounds ended blocked.
 rows() { # CALL
-    grep -v '^#' "$csv" | awk -F, -v call="$1" '
+    grep -v '^#' "$csv" | awk -F, -v call="$1" "$awk_spread"'
         NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
         $at["call"] == call {
             peer = $at["peer"]; row = peer SUBSEP $at["disturbance"]
@@ -27,9 +28,7 @@ rows() { # CALL
                 for (h = 1; h <= 3; h++) {
                     row = order[p] SUBSEP hows[h]; k = n[row]
                     for (i = 1; i <= k; i++) v[i] = figure[row, i]
-                    for (i = 2; i <= k; i++)
-                        for (j = i; j > 1 && v[j] < v[j - 1]; j--) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
-                    line = line " " (k % 2 ? v[(k + 1) / 2] : (v[k / 2] + v[k / 2 + 1]) / 2) " " v[1] " " v[k]
+                    line = line " " spread(v, k)
                     line = line " \"" (blocked[row] ? "blocked " blocked[row] "/" k : "") "\""
                 }
                 print line
