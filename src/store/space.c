@@ -178,6 +178,8 @@ int space_follow(struct space *space, const struct page_meta *meta)
     uint64_t had = space->zones_n;
     if (meta->zones_n == 0 || meta->zones_n > (uint64_t)META_INDICES * INDEX_ZONES || meta->zones_n < had)
         return page_bad(space->pager, meta->head.page, "%" PRIu64 " zones", meta->zones_n);
+    if (meta->pages_end > meta->zones_n * ZONE_PAGES)
+        return page_bad(space->pager, meta->head.page, "%" PRIu64 " pages in %" PRIu64 " zones", meta->pages_end, meta->zones_n);
     int rc = zones_reserve(space, meta->zones_n);
     if (rc != SHOAL_OK)
         return rc;
@@ -186,7 +188,7 @@ int space_follow(struct space *space, const struct page_meta *meta)
     space->pages_end = meta->pages_end;
     space->durable_txn = meta->durable_txn;
     for (uint64_t i = 0; i < indices_n(space) && rc == SHOAL_OK; i++) {
-        bool same = memcmp(&space->index[i], &meta->index[i], sizeof meta->index[i]) == 0;
+        bool same = meta->index[i].page != 0 && memcmp(&space->index[i], &meta->index[i], sizeof meta->index[i]) == 0;
         space->index[i] = meta->index[i];
         rc = same ? SHOAL_OK : index_load(space, i);
     }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -110,6 +111,15 @@ static uint8_t *copy_of(const uint8_t *bytes, uint64_t n)
     return memcpy(copy, bytes, n);
 }
 
+/* What damaged bytes may make the library ask for; sanitizers take terabytes for themselves, and refuse by themselves. */
+static void memory_limit(void)
+{
+#ifdef MEMORY_LIMITED
+    const struct rlimit limit = { (rlim_t)4 << 30, (rlim_t)4 << 30 };
+    hold(setrlimit(RLIMIT_AS, &limit) == 0, "%s", strerror(errno));
+#endif
+}
+
 void store_image_make(struct store_image *image)
 {
     struct store *store;
@@ -126,6 +136,7 @@ void store_image_make(struct store_image *image)
     image->lock_sound = copy_of(image->lock, BOARD_BYTES);
     for (uint64_t page = 0; page < image->n / PAGE_BYTES; page++)
         has[store_image_kind(image, page)] = true;
+    memory_limit();
     for (int kind = PAGE_META; kind <= PAGE_RUNS; kind++)
         hold(has[kind], "no page of kind %d", kind);
 }
@@ -278,6 +289,7 @@ static bool check(const struct use *u)
 {
     uint64_t told = 0, n = 0, errors = u->findings->errors;
     int rc = store_check(u->store, count_fault, &told, &n);
+    hold(rc != SHOAL_EOS, "check: %s", shoal_error_text());
     hold(rc <= 0 && (rc != 0 || n == 0) && told == (n < TOLD_MAX ? n : TOLD_MAX), "check: %d, %llu faults, %llu told", rc,
          (unsigned long long)n, (unsigned long long)told);
     if (rc != 0)
