@@ -125,6 +125,7 @@ void store_image_make(struct store_image *image)
     struct store *store;
     uint64_t lock_n;
     bool has[PAGE_RUNS + 1] = { false };
+    memory_limit();
     (void)snprintf(image->dir, sizeof image->dir, "/dev/shm/shoal-fuzz-%ld-store", (long)getpid());
     hold(store_open(image->dir, STORE_CREATE, &store) == 0, "%s", shoal_error_text());
     fill(store);
@@ -136,7 +137,6 @@ void store_image_make(struct store_image *image)
     image->lock_sound = copy_of(image->lock, BOARD_BYTES);
     for (uint64_t page = 0; page < image->n / PAGE_BYTES; page++)
         has[store_image_kind(image, page)] = true;
-    memory_limit();
     for (int kind = PAGE_META; kind <= PAGE_RUNS; kind++)
         hold(has[kind], "no page of kind %d", kind);
 }

@@ -63,9 +63,13 @@ def hash_of(commit, paths):
 
 @functools.cache
 def same_as(wanted):
-    """{library: why its counts stand for the wanted one, too}."""
+    """{library: why its counts stand for the wanted one, too}, over as many steps as there are; same.tsv is in their order."""
     rows = [line.split("\t") for line in (HERE / "same.tsv").read_text().splitlines() if not line.startswith("#")]
-    return {wanted: None} | {earlier: why for earlier, later, why in rows if later == wanted}
+    same = {wanted: None}
+    for earlier, later, why in reversed(rows):
+        if later in same:
+            same[earlier] = why + (f"; and {same[later]}" if same[later] else "")
+    return same
 
 
 def kill_points(counted):
