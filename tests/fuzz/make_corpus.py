@@ -5,9 +5,9 @@
 The segment's seeds are edit scripts (edit.h), one for each operation and region, and some that a person would think of.
 """
 
+import argparse
 import pathlib
 import struct
-import sys
 
 (SET, FLIP, ZERO, ONES, NEIGHBOUR, OFFSET, ADD, COPY, SLOT, SPAN, H, PLACE, NAME, LAYOUT) = range(14)
 HEADER, WAIT, ENTRIES, TABLE, SPANS, HINTS, HEADS, HEAP = range(8)
@@ -136,7 +136,9 @@ def load():
 
 
 def main():
-    root = pathlib.Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    root = parser.parse_args().folder
     for make in (segment, salvage, store, words, records, load):
         folder = root / make.__name__
         folder.mkdir(parents=True, exist_ok=True)

@@ -330,6 +330,48 @@ static void a_page_that_lies_does_no_harm(void **state)
     reference_free(&it);
 }
 
+/* -- What the metas say of the zones --------------------------------------------------------------------- */
+
+typedef void meta_lie(struct page_meta *meta);
+
+static void more_zones(struct page_meta *meta) { meta->zones_n = META_INDICES * INDEX_ZONES; }
+static void more_pages(struct page_meta *meta) { meta->pages_end = meta->zones_n * ZONE_PAGES + 1; }
+static void no_index(struct page_meta *meta) { memset(meta->index, 0, sizeof meta->index); }
+
+/* All of them, so that no older one counts. */
+static void metas_lie(struct frame *frame, const struct reference *it, meta_lie *change)
+{
+    for (size_t at = 0; at < META_PAGES * (size_t)PAGE_BYTES; at += PAGE_BYTES) {
+        struct page_meta meta;
+        memcpy(&meta, it->bytes + at, sizeof meta);
+        if (meta.head.magic != PAGE_MAGIC)
+            continue;
+        change(&meta);
+        meta.head.sum = page_sum(&meta);
+        write_at(frame, at, &meta, sizeof meta);
+    }
+}
+
+/* Refused at once: no page is looked at for a fault. */
+static void zones_that_are_nowhere_are_refused(void **state)
+{
+    meta_lie *const lies[] = { more_zones, more_pages, no_index };
+    struct frame *frame = *state;
+    struct reference it = reference_make(frame);
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        uint64_t faults_n = 0;
+        metas_lie(frame, &it, lies[i]);
+        assert_int_equal(store_open(frame->path, STORE_RDONLY, &frame->store), 0);
+        assert_int_equal(store_check(frame->store, NULL, NULL, &faults_n), SHOAL_ECORRUPT);
+        assert_int_equal(faults_n, 0);
+        assert_text_has("pages");
+        frame_close(frame);
+        restore(frame, &it);
+    }
+    assert_int_equal(use_damaged(frame, it.contents, false), 0);
+    reference_free(&it);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +380,7 @@ int main(void)
         FRAME_TEST(a_misplaced_page_is_noticed),
         FRAME_TEST(another_stores_pages_are_noticed),
         FRAME_TEST(a_page_that_lies_does_no_harm),
+        FRAME_TEST(zones_that_are_nowhere_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
