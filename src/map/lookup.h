@@ -19,7 +19,7 @@ static inline int lookup_key(const struct call *call, const struct probe *p, str
                                                                             : rc;
 }
 
-/* 0 or SHOAL_MISSING as lookup_key mostly would; SHOAL_CHANGED: it must say.  */
+/* 0 or SHOAL_MISSING where one look at the table says so; SHOAL_CHANGED: lookup_key must say. */
 HOT_INLINE int lookup_at_once(const struct call *call, const struct probe *p, struct read_sink *sink)
 {
     const struct segment *s = call->segment;
