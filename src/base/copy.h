@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/hot.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(ATOMIC_TSAN) && !defined(COPY_BY_WORDS)
 #define COPY_WIDE 1
@@ -43,7 +44,7 @@ static inline void copy_wide_16(volatile void *to, const volatile void *from)
 #endif
 
 /* The first n < 8 bytes of a word. */
-static inline void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
+HOT_INLINE void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
 {
     const uint8_t *in = (const uint8_t *)&word;
     if (n & 4) {
@@ -62,7 +63,7 @@ static inline void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
 
 #ifdef COPY_WIDE
 /* n >= 16 bytes; the last 16 may overlap those before. */
-static inline void copy_wide(volatile void *to, const volatile void *from, uint64_t n)
+HOT_INLINE void copy_wide(volatile void *to, const volatile void *from, uint64_t n)
 {
     volatile uint8_t *out = to;
     const volatile uint8_t *in = from;
@@ -77,7 +78,7 @@ static inline void copy_wide(volatile void *to, const volatile void *from, uint6
 #endif
 
 /* n bytes out of whole words; the last word is read as a whole. */
-static inline void copy_out(const shared_u64 *words, void *to, uint64_t n)
+HOT_INLINE void copy_out(const shared_u64 *words, void *to, uint64_t n)
 {
     uint8_t *out = to;
 #ifdef COPY_WIDE
