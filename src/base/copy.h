@@ -3,10 +3,11 @@
  * Copying between private memory and payload words, which may be another record's before the copy ends: whoever copies out
  * throws away what he has where H says so ([block-own] in atomic.h).
  *
- * By C11 these are relaxed loads and stores of 8 bytes.  Compilers make neither wider, so on x86-64 all but the last bytes
- * are copied by instructions of 16.  That is the same: a value needs no indivisible words, because a copy that a writer met is
- * thrown away as a whole; the processor keeps all loads, and all stores, in the order of the program, whatever their
- * width; and the asm is a compiler's barrier.  COPY_BY_WORDS: not, for who looks at every access.
+ * By C11 these are relaxed loads and stores of 8 bytes.  Compilers make neither wider, so on x86-64 from 16 bytes on they
+ * are copied by instructions of 16, the last of which may reach back over bytes that are copied already.  That is the same:
+ * a value needs no indivisible words, because a copy that a writer met is thrown away as a whole; the processor keeps all
+ * loads, and all stores, in the order of the program, whatever their width; and the asm is a compiler's barrier.
+ * COPY_BY_WORDS: not, for who looks at every access.
  */
 #ifndef SHOAL_BASE_COPY_H
 #define SHOAL_BASE_COPY_H
@@ -14,10 +15,11 @@
 #include <string.h>
 
 #include "base/atomic.h"
+#include "base/hot.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(ATOMIC_TSAN) && !defined(COPY_BY_WORDS)
 #define COPY_WIDE 1
-static inline void copy_wide_64(void *to, const volatile void *from)
+static inline void copy_wide_64(volatile void *to, const volatile void *from)
 {
     __asm__ volatile("movups (%1), %%xmm0\n\t"
                      "movups 16(%1), %%xmm1\n\t"
@@ -31,7 +33,7 @@ static inline void copy_wide_64(void *to, const volatile void *from)
                      : "r"(to), "r"(from)
                      : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
 }
-static inline void copy_wide_16(void *to, const volatile void *from)
+static inline void copy_wide_16(volatile void *to, const volatile void *from)
 {
     __asm__ volatile("movups (%1), %%xmm0\n\t"
                      "movups %%xmm0, (%0)"
@@ -42,7 +44,7 @@ static inline void copy_wide_16(void *to, const volatile void *from)
 #endif
 
 /* The first n < 8 bytes of a word. */
-static inline void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
+HOT_INLINE void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
 {
     const uint8_t *in = (const uint8_t *)&word;
     if (n & 4) {
@@ -59,15 +61,31 @@ static inline void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
         *to = *in;
 }
 
+#ifdef COPY_WIDE
+/* n >= 16 bytes; the last 16 may overlap those before. */
+HOT_INLINE void copy_wide(volatile void *to, const volatile void *from, uint64_t n)
+{
+    volatile uint8_t *out = to;
+    const volatile uint8_t *in = from;
+    uint64_t at = 0;
+    for (; at + 64 <= n; at += 64)
+        copy_wide_64(out + at, in + at);
+    for (; at + 16 <= n; at += 16)
+        copy_wide_16(out + at, in + at);
+    if (at < n)
+        copy_wide_16(out + n - 16, in + n - 16);
+}
+#endif
+
 /* n bytes out of whole words; the last word is read as a whole. */
-static inline void copy_out(const shared_u64 *words, void *to, uint64_t n)
+HOT_INLINE void copy_out(const shared_u64 *words, void *to, uint64_t n)
 {
     uint8_t *out = to;
 #ifdef COPY_WIDE
-    for (; n >= 64; n -= 64, out += 64, words += 8)
-        copy_wide_64(out, words);
-    for (; n >= 16; n -= 16, out += 16, words += 2)
-        copy_wide_16(out, words);
+    if (n >= 16) {
+        copy_wide(out, words, n);
+        return;
+    }
 #endif
     for (; n >= 8; n -= 8, out += 8, words++) {
         uint64_t w = payload_load(words);
@@ -83,10 +101,15 @@ static inline uint64_t copy_in(shared_u64 *words, const void *from, uint64_t n)
     const uint8_t *in = from;
     const uint64_t words_n = (n + 7) / 8;
 #ifdef COPY_WIDE
-    for (; n >= 64; n -= 64, in += 64, words += 8)
-        copy_wide_64(words, in);
-    for (; n >= 16; n -= 16, in += 16, words += 2)
-        copy_wide_16(words, in);
+    if (n >= 16) {
+        copy_wide(words, in, n & ~(uint64_t)7);
+        if (n % 8 != 0) { /* of the last eight bytes those that are not there yet */
+            uint64_t w;
+            memcpy(&w, in + n - 8, 8);
+            payload_store(&words[words_n - 1], w >> (64 - n % 8 * 8));
+        }
+        return words_n;
+    }
 #endif
     for (; n >= 8; n -= 8, in += 8) {
         uint64_t w;

@@ -224,6 +224,9 @@ static inline uint64_t slot_pack(enum slot_state state, uint32_t finger, uint64_
 }
 static inline enum slot_state slot_state(uint64_t w) { return (enum slot_state)(w >> 61); }
 static inline uint32_t slot_finger(uint64_t w) { return (uint32_t)(w >> 49) & FINGER_MASK; }
+/* Where only the fingerprint matters, without moving it: slot_has_finger(w, slot_finger_bits(finger)). */
+static inline uint64_t slot_finger_bits(uint32_t finger) { return (uint64_t)finger << 49; }
+static inline bool slot_has_finger(uint64_t w, uint64_t bits) { return ((w ^ bits) & (uint64_t)FINGER_MASK << 49) == 0; }
 static inline uint64_t slot_block(uint64_t w) { return ((w >> TAG_BITS) & OFFSET_MASK) << 3; }
 static inline uint64_t slot_tag(uint64_t w) { return w & TAG_MASK; }
 static inline uint64_t slot_with(uint64_t w, enum slot_state state)
@@ -327,6 +330,7 @@ static inline uint64_t below_clean_mark(uint64_t w) { return slot_state(w) == SL
  * CONT: span `run` of such a run.  CLAIMED: `run` is the index of the attachment that is making or
  * unmaking it.  count grows with every change of state, so a span word never repeats. */
 enum span_state { SPAN_FREE = 0, SPAN_CLAIMED, SPAN_READY, SPAN_DRAIN, SPAN_CONT, SPAN_CLOSED };
+static_assert(SPAN_READY % 2 == 0 && SPAN_DRAIN == SPAN_READY + 1, "told from the others by one mask");
 #define SPAN_BACKED ((uint64_t)1 << 50)
 #define SPAN_RUN_MAX ((1u << 18) - 1)
 #define SPAN_CLASS_MAX ((1u << 10) - 1)
@@ -336,6 +340,8 @@ static inline uint64_t span_pack(uint64_t old, enum span_state state, uint32_t c
            (uint32_t)((uint32_t)old + 1u);
 }
 static inline enum span_state span_state(uint64_t s) { return (enum span_state)(s >> 61); }
+/* READY or DRAIN. */
+static inline bool span_may_be_worked_on(uint64_t s) { return (s >> 61 & ~(uint64_t)1) == SPAN_READY; }
 static inline uint32_t span_class(uint64_t s) { return (uint32_t)(s >> 51) & SPAN_CLASS_MAX; }
 static inline uint32_t span_run(uint64_t s) { return (uint32_t)(s >> 32) & SPAN_RUN_MAX; }
 

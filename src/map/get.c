@@ -7,7 +7,7 @@
 
 #define STATS_EVERY 4096u /* reads between two additions to the entry's line */
 
-static void stats_add(struct attachment *a, bool hit)
+HOT_INLINE void stats_add(struct attachment *a, bool hit)
 {
     a->hits += hit;
     if (++a->gets < STATS_EVERY)
@@ -18,42 +18,76 @@ static void stats_add(struct attachment *a, bool hit)
 }
 
 /* A read needs no attachment, but uses the thread's to keep count, and to pin a value that keeps changing. */
-static inline int key_read_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
+HOT_INLINE int read_begin(struct shoal *map, const void *key, size_t key_bytes, struct call *ret_call, struct probe *ret_probe)
+{
+    int rc = key_call(map, key, key_bytes, false, ret_call, ret_probe);
+    if (rc == 0 && !ret_call->map->readonly)
+        ret_call->a = call_attachment(ret_call);
+    return rc;
+}
+
+HOT_INLINE void read_end(struct call *call, bool hit)
+{
+    if (call->a != NULL)
+        stats_add(call->a, hit);
+    call_end(call);
+}
+
+/* A call that has begun, to its end. */
+__attribute__((noinline)) static int read_begun(struct call *call, const struct probe *probe, struct read_sink *sink)
+{
+    int rc = lookup_key(call, probe, sink);
+    if (rc == SHOAL_CHANGED && !call->map->readonly && call_attach(call) == 0) {
+        if (call->old != NULL) /* lost to those who write there still: not in the new table */
+            (void)move_for(call, probe);
+        rc = lookup_key(call, probe, sink);
+    }
+    read_end(call, rc == 0 || rc == SHOAL_SHORT);
+    return rc;
+}
+
+static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
+{
+    int rc;
+    do {
+        struct call call;
+        struct probe probe;
+        rc = read_begin(map, key, key_bytes, &call, &probe);
+        if (rc == 0)
+            rc = read_begun(&call, &probe, sink);
+    } while (rc == TABLE_MOVED);
+    return rc;
+}
+
+/* As key_read, where that is said by one look: else SHOAL_CHANGED, and nothing has happened. */
+HOT_INLINE int key_read_at_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
 {
     struct call call;
     struct probe probe;
-    int rc = key_call(map, key, key_bytes, false, &call, &probe);
+    int rc = read_begin(map, key, key_bytes, &call, &probe);
     if (rc != 0)
         return rc;
-    if (!call.map->readonly)
-        call.a = call_attachment(&call);
-    rc = lookup_key(&call, &probe, sink);
-    if (rc == SHOAL_CHANGED && !call.map->readonly && call_attach(&call) == 0) {
-        if (call.old != NULL) /* lost to those who write there still: not in the new table */
-            (void)move_for(&call, &probe);
-        rc = lookup_key(&call, &probe, sink);
-    }
-    if (call.a != NULL)
-        stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
-    call_end(&call);
+    rc = lookup_at_once(&call, &probe, sink);
+    if (UNLIKELY(rc == SHOAL_CHANGED))
+        call_end(&call);
+    else
+        read_end(&call, rc == 0);
     return rc;
 }
 
-static inline int key_read(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
-{
-    int rc;
-    while ((rc = key_read_once(map, key, key_bytes, sink)) == TABLE_MOVED) {
-    }
-    return rc;
-}
-
-static inline int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
-                      uint64_t *ret_version)
+HOT_INLINE int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
+                   uint64_t *ret_version)
 {
     if (buf == NULL && buf_bytes != 0)
         return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
     struct read_sink sink = { .buf = buf, .buf_bytes = buf_bytes };
-    int rc = key_read(map, key, key_bytes, &sink);
+    int rc = key_read_at_once(map, key, key_bytes, &sink);
+    if (UNLIKELY(rc == SHOAL_CHANGED)) {
+        struct read_sink again = { .buf = buf, .buf_bytes = buf_bytes };
+        rc = key_read(map, key, key_bytes, &again);
+        sink.value_bytes = again.value_bytes;
+        sink.version = again.version;
+    }
     bool found = rc == 0 || rc == SHOAL_SHORT;
     if (found && ret_bytes != NULL)
         *ret_bytes = sink.value_bytes;
@@ -119,7 +153,9 @@ static size_t get_batch(struct shoal *map, const struct shoal_key *keys, size_t 
     n = batch_probe(call.segment, keys, n, false, probes);
     for (; i < n; i++) {
         struct read_sink sink = result_sink(&results[i]);
-        int rc = lookup_key(&call, &probes[i], &sink);
+        int rc = lookup_at_once(&call, &probes[i], &sink);
+        if (UNLIKELY(rc == SHOAL_CHANGED))
+            rc = lookup_key(&call, &probes[i], &sink);
         if (rc == TABLE_MOVED || rc == SHOAL_CHANGED)
             break;
         result_fill(&results[i], rc, &sink);

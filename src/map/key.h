@@ -9,8 +9,8 @@
 #include "map/registry.h"
 #include "table/record.h"
 
-__attribute__((noinline, cold)) int key_refuse(const struct segment *s, const void *key, size_t key_bytes);
-__attribute__((noinline, cold)) int value_refuse(const struct segment *s, const void *value, size_t value_bytes);
+COLD int key_refuse(const struct segment *s, const void *key, size_t key_bytes);
+COLD int value_refuse(const struct segment *s, const void *value, size_t value_bytes);
 
 /* 0, SHOAL_EINVAL, SHOAL_ETOOBIG. */
 static inline int key_check(const struct segment *s, const void *key, size_t key_bytes)
@@ -26,7 +26,7 @@ static inline int value_check(const struct segment *s, const void *value, size_t
 }
 
 /* Begin a call on one key: map, key and, for `write`, the attachment.  On 0 call_end must follow. */
-static inline int key_call(struct shoal *map, const void *key, size_t key_bytes, bool write, struct call *ret_call,
+HOT_INLINE int key_call(struct shoal *map, const void *key, size_t key_bytes, bool write, struct call *ret_call,
                            struct probe *ret_probe)
 {
     int rc = call_begin(map, ret_call);

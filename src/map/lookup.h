@@ -19,4 +19,16 @@ static inline int lookup_key(const struct call *call, const struct probe *p, str
                                                                             : rc;
 }
 
+/* 0 or SHOAL_MISSING where one look at the table says so; SHOAL_CHANGED: lookup_key must say. */
+HOT_INLINE int lookup_at_once(const struct call *call, const struct probe *p, struct read_sink *sink)
+{
+    const struct segment *s = call->segment;
+    if (s->geo.features != 0)
+        return SHOAL_CHANGED;
+    enum read_outcome outcome = read_at_once(s, p, sink);
+    if (LIKELY(outcome == READ_MATCH))
+        return 0;
+    return outcome == READ_OTHER && call->old == NULL && !segment_has_successor(s) ? SHOAL_MISSING : SHOAL_CHANGED;
+}
+
 #endif

@@ -139,7 +139,7 @@ static enum mutate_verdict decide_update(struct mutation *m, const struct segmen
 /* -- Calls -------------------------------------------------------------------------------------------- */
 
 /* Attached, and what is to be moved for the key has moved. */
-static int write_begin(struct shoal *map, const void *key, size_t key_bytes, struct call *ret_call, struct probe *ret_probe)
+HOT_INLINE int write_begin(struct shoal *map, const void *key, size_t key_bytes, struct call *ret_call, struct probe *ret_probe)
 {
     int rc = key_call(map, key, key_bytes, true, ret_call, ret_probe);
     if (rc != 0 || ret_call->old == NULL)

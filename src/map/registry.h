@@ -24,6 +24,7 @@
 #define RCU_READ_UNLOCK _urcu_bp_read_unlock
 #endif
 
+#include "base/hot.h"
 #include "memory/attach.h"
 #include "shoal/shoal.h"
 
@@ -83,7 +84,7 @@ extern _Thread_local struct registry_thread {
 #define RCU_READERS_ENDED(map) ((void)0)
 #endif
 
-static inline bool registry_forked(void)
+HOT_INLINE bool registry_forked(void)
 {
     return registry_process.fork_word != NULL && *registry_process.fork_word == 0;
 }
@@ -100,7 +101,7 @@ void call_end(struct call *call);
 int call_attach(struct call *call);
 struct attachment *call_attachment(const struct call *call);
 #else
-static inline int call_begin(struct shoal *map, struct call *ret_call)
+HOT_INLINE int call_begin(struct shoal *map, struct call *ret_call)
 {
     if (map == NULL || registry_thread.update != NULL || registry_forked())
         return call_begin_slowly(map, ret_call);
@@ -115,7 +116,7 @@ static inline int call_begin(struct shoal *map, struct call *ret_call)
     return 0;
 }
 
-static inline void call_end(struct call *call)
+HOT_INLINE void call_end(struct call *call)
 {
     if (!call->locked || call->map == NULL || call->map->tier != NULL) {
         call_end_slowly(call);
@@ -126,7 +127,7 @@ static inline void call_end(struct call *call)
 }
 
 /* The attachment if there is one. */
-static inline struct attachment *call_attachment(const struct call *call)
+HOT_INLINE struct attachment *call_attachment(const struct call *call)
 {
     struct attachment *a = registry_thread.last;
     return a != NULL && registry_thread.fork_id == registry_process.fork_id && a->segment == call->segment &&
@@ -137,7 +138,7 @@ static inline struct attachment *call_attachment(const struct call *call)
 
 /* The calling thread's attachment, made now if need be.  0, SHOAL_EREADONLY, SHOAL_EATTACH, SHOAL_EOS. */
 int call_attach_slowly(struct call *call);
-static inline int call_attach(struct call *call)
+HOT_INLINE int call_attach(struct call *call)
 {
     call->a = call->map->readonly ? NULL : call_attachment(call);
     return call->a != NULL ? 0 : call_attach_slowly(call);

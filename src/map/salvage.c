@@ -88,7 +88,7 @@ static int record_read(struct salvage *v, uint64_t block, bool *ret_read, struct
     *ret_read = false;
     if (room < sizeof head || !read_at(v, head, sizeof head, block))
         return 0;
-    if (!record_decode_words(s, (const shared_u64 *)(const void *)head, room, &ret->record))
+    if (!record_decode_words(s->geo.features, (const shared_u64 *)(const void *)head, room, &ret->record))
         return 0;
     uint64_t bytes = (ret->record.value_at + (ret->record.value_bytes + 7) / 8) * 8;
     if (ret->record.key_bytes > s->geo.max_key_bytes || !read_at(v, head, 8, block + bytes - 8))
@@ -99,7 +99,7 @@ static int record_read(struct salvage *v, uint64_t block, bool *ret_read, struct
     /* decoded again: somebody may have written to the file meanwhile */
     const shared_u64 *words = v->buffer;
     *ret_read = bytes >= sizeof head && read_at(v, v->buffer, bytes, block) &&
-                record_decode_words(s, words, bytes, &ret->record);
+                record_decode_words(s->geo.features, words, bytes, &ret->record);
     ret->block = block;
     ret->h = *ret_read ? load_relaxed_u64(words) : 0; /* relaxed: private */
     return 0;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/hot.h"
 #include "base/os.h"
 #include "format/geometry.h"
 
@@ -76,6 +77,16 @@ static inline void segment_expect_block(const struct segment *s, uint64_t block,
     if (block < s->geo.segment_bytes)
         for (uint32_t i = 0; i < SEGMENT_EXPECT_LINES; i++)
             segment_expect_line(s->base + block + i * SEGMENT_LINE, write);
+}
+
+/* The first `bytes` of a block, up to a line. */
+static inline void segment_expect_bytes(const struct segment *s, uint64_t block, uint64_t bytes, bool write)
+{
+    if (block >= s->geo.segment_bytes)
+        return;
+    segment_expect_line(s->base + block, write);
+    if (block % SEGMENT_LINE + bytes > SEGMENT_LINE)
+        segment_expect_line(s->base + block + SEGMENT_LINE, write);
 }
 
 /* -- Moving ------------------------------------------------------------------------------ */
@@ -157,48 +168,54 @@ static inline uint64_t segment_span_at(const struct segment *s, uint32_t span_i)
     return s->geo.heap_at + ((uint64_t)span_i << s->span_shift);
 }
 
-/* Does a run of blocks that ends within the heap begin at span_i, whose word is `word`? */
+/* Does the word of span_i, which says that a run begins there, tell of one that its class has and that ends within the heap? */
+HOT_INLINE bool segment_run_fits(const struct segment *s, uint32_t span_i, uint64_t word)
+{
+    uint32_t class_i = span_class(word), run = span_run(word);
+    if (span_i + (uint64_t)run > s->geo.spans_n)
+        return false;
+    return LIKELY(class_i < s->classes.n) ? s->classes.of[class_i].run == run : class_i == s->classes.n && run != 0;
+}
+
+/* Does a run of blocks begin at span_i, whose word is `word`? */
 static inline bool segment_run_begins(const struct segment *s, uint32_t span_i, uint64_t word)
 {
-    enum span_state state = span_state(word);
-    if (state != SPAN_READY && state != SPAN_DRAIN && state != SPAN_CLOSED)
-        return false;
-    uint32_t class_i = span_class(word), run = span_run(word);
-    if (run == 0 || span_i + (uint64_t)run > s->geo.spans_n || class_i > s->classes.n)
-        return false;
-    return class_i == s->classes.n || s->classes.of[class_i].run == run;
+    return (span_may_be_worked_on(word) || span_state(word) == SPAN_CLOSED) && segment_run_fits(s, span_i, word);
 }
 
 /* And may its blocks be worked on? */
-static inline bool segment_run_is_open(const struct segment *s, uint32_t span_i, uint64_t word)
+HOT_INLINE bool segment_run_is_open(const struct segment *s, uint32_t span_i, uint64_t word)
 {
-    return span_state(word) != SPAN_CLOSED && segment_run_begins(s, span_i, word);
+    return span_may_be_worked_on(word) && segment_run_fits(s, span_i, word);
 }
 
 /* False where the offset is no block start of a formatted span: torn, stale or bad bytes. */
-static inline bool segment_locate(const struct segment *s, uint64_t block, struct block_place *ret)
+HOT_INLINE bool segment_locate(const struct segment *s, uint64_t block, struct block_place *ret)
 {
     uint64_t rel = block - s->geo.heap_at;
     if (rel >= s->geo.heap_bytes)
         return false;
-    uint32_t span_i = (uint32_t)(rel >> s->span_shift), inner = span_i;
+    uint32_t span_i = (uint32_t)(rel >> s->span_shift);
+    uint64_t off = rel & (s->geo.span_bytes - 1);
     uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    if (span_state(word) == SPAN_CONT) {
+    if (UNLIKELY(span_state(word) == SPAN_CONT)) {
         uint32_t back = span_run(word);
         if (back == 0 || back > span_i)
             return false;
         span_i -= back;
+        off += (uint64_t)back << s->span_shift;
         word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
+        if (back >= span_run(word))
+            return false;
     }
-    if (!segment_run_is_open(s, span_i, word) || inner >= span_i + span_run(word))
+    if (!segment_run_is_open(s, span_i, word))
         return false;
-    uint64_t off = rel - ((uint64_t)span_i << s->span_shift);
     uint32_t class_i = span_class(word);
     ret->block = block;
     ret->span_word = word;
     ret->span_i = span_i;
     ret->class_i = class_i;
-    if (class_i == s->classes.n) {
+    if (UNLIKELY(class_i == s->classes.n)) {
         ret->bytes = (uint64_t)span_run(word) << s->span_shift;
         ret->index = 0;
         return off == 0;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/hot.h"
 #include "base/os.h"
 #include "memory/count.h"
 #include "memory/retire.h"
@@ -230,11 +231,29 @@ struct making {
     uint64_t activity;   /* of all, when nobody could leave last */
 };
 
+/* Field by field: block is not looked at before `have`, and the whole is written in each call. */
+static inline void making_begin(struct making *making)
+{
+    making->have = making->written = false;
+    making->needed = 0;
+    making->activity = 0;
+    making->value.bytes = NULL;
+    making->value.room = 0;
+}
+
 static void making_drop(struct attachment *a, struct making *making)
 {
     if (making->have)
         heap_free_unplaced(a, &making->block);
     making->have = making->written = false;
+}
+
+static inline void making_end(struct attachment *a, struct making *making)
+{
+    if (UNLIKELY(making->have))
+        making_drop(a, making);
+    if (UNLIKELY(making->value.bytes != NULL))
+        free(making->value.bytes);
 }
 
 static bool may_make_room(const struct segment *s, const struct making *making)
@@ -254,29 +273,39 @@ static int making_alloc(struct attachment *a, uint64_t bytes, struct making *mak
     return rc == SHOAL_MISSING || rc == SHOAL_EFULL ? NEED_ROOM : rc;
 }
 
+/* A block that a record of this source fits into. */
+static int making_reserve(struct attachment *a, const struct probe *p, const struct record_source *source, struct making *making)
+{
+    making->bytes = record_bytes(a->segment->geo.features, p->key_bytes, source->value_bytes, source->type != SHOAL_RAW);
+    if (making->have && making->block.place.bytes < making->bytes)
+        making_drop(a, making);
+    if (making->have)
+        return 0;
+    making->written = false;
+    int rc = making_alloc(a, making->bytes, making);
+    making->have = rc == 0;
+    return rc;
+}
+
+static void making_fill(struct attachment *a, const struct probe *p, struct record_source *source, struct making *making)
+{
+    const struct segment *s = a->segment;
+    if ((s->geo.features & FEATURE_MTIME) && !source->moved)
+        source->mtime_ns = os_wall_ns();
+    record_write(s, making->block.place.block, p, source);
+    making->written = true;
+    making->below = source->below;
+}
+
 static int making_write(struct attachment *a, const struct probe *p, struct record_source *source, bool source_is_new,
                         struct making *making)
 {
-    const struct segment *s = a->segment;
-    uint64_t bytes = record_bytes(s->geo.features, p->key_bytes, source->value_bytes, source->type != SHOAL_RAW);
-    if (making->have && making->block.place.bytes < bytes)
-        making_drop(a, making);
-    if (!making->have) {
-        int rc = making_alloc(a, bytes, making);
-        if (rc != 0)
-            return rc;
-        making->have = true;
-        making->written = false;
-    }
-    if (!making->written || source_is_new || making->below != source->below) {
-        if ((s->geo.features & FEATURE_MTIME) && !source->moved)
-            source->mtime_ns = os_wall_ns();
-        record_write(s, making->block.place.block, p, source);
-        making->written = true;
-        making->below = source->below;
-        making->bytes = bytes;
-    }
-    return 0;
+    if (making->written && !source_is_new && making->below == source->below)
+        return 0;
+    int rc = making_reserve(a, p, source, making);
+    if (rc == 0)
+        making_fill(a, p, source, making);
+    return rc;
 }
 
 /* What the call stores. */
@@ -287,6 +316,20 @@ static int making_write_source(struct attachment *a, const struct probe *p, stru
         return rc;
     m->source_is_new = false;
     m->ret_version = record_version(a->segment, making->block.place.block, h_generation(making->block.h));
+    return 0;
+}
+
+/* A call that stores whatever it finds makes its record first, while the lines that it will look at are on their way. */
+static int make_ahead(struct attachment *a, const struct probe *p, struct mutation *m, struct making *making)
+{
+    if (making->written)
+        return 0;
+    int rc = making_reserve(a, p, &m->source, making);
+    if (rc != 0)
+        return rc;
+    read_expect_key(a->segment, p);
+    m->source.below = below_pack(RECORD_PLAIN, 0);
+    making_fill(a, p, &m->source, making);
     return 0;
 }
 
@@ -359,7 +402,10 @@ static int mutate_once(struct attachment *a, const struct probe *p, mutate_decid
     const struct segment *s = a->segment;
     struct mutate_found found;
     uint64_t base = 0;
-    int rc = mutate_find(a, p, HAZARD_FOUND, &found);
+    int rc = m->blind ? make_ahead(a, p, m, making) : 0;
+    if (rc != 0)
+        return rc;
+    rc = mutate_find(a, p, HAZARD_FOUND, &found);
     bool entry = rc == 0, absent = entry && !slot_is_live(found.w);
     if (rc == SHOAL_MISSING && segment_has_successor(s))
         return TABLE_MOVED;
@@ -402,7 +448,9 @@ static int make_room(struct attachment *a, const struct probe *p, struct making 
 
 int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decide, void *arg, struct mutation *m)
 {
-    struct making making = { .have = false };
+    struct making making;
+    making_begin(&making);
+    read_expect_group(a->segment, p, true);
     settle_now_and_then(a);
     int rc = AGAIN;
     for (uint32_t round = 0; rc == AGAIN; round++) {
@@ -412,8 +460,7 @@ int mutate_key(struct attachment *a, const struct probe *p, mutate_decide *decid
         if (rc == NEED_ROOM)
             rc = make_room(a, p, &making);
     }
-    making_drop(a, &making);
-    free(making.value.bytes);
+    making_end(a, &making);
     hazard_clear(a, HAZARD_FOUND);
     retire_now_and_then(a);
     return rc == SHOAL_EFULL && segment_has_successor(a->segment) ? TABLE_MOVED : rc;

@@ -5,56 +5,6 @@
 
 #define CORRUPT_ROUNDS 4u /* contradictions at an unchanged slot before it is called corrupt */
 
-/* What a slot's word leads to; everything that a second look must find again. */
-struct read_place {
-    struct block_place block;
-    struct record record;
-    uint64_t h;
-};
-
-/* Between the slot's load and H's the block may have become another record's, with the same tag, which is still
- * being written.  OWNED while the slot names it: it was placed, so it is whole.  PUB: that was so before. */
-static inline bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
-{
-    if (!segment_locate(s, slot_block(w), &r->block))
-        return false;
-    r->h = load_acquire_u64(segment_block(s, r->block.block)); /* [block-state] */
-    bool holds = h_holds_record(r->h) || (pinned && h_state(r->h) == BLOCK_RETIRED);
-    if (!holds || (h_generation(r->h) & TAG_MASK) != slot_tag(w))
-        return false;
-    if (!pinned && h_state(r->h) == BLOCK_OWNED && load_acquire_u64(slot) != w) /* [slot-publish] */
-        return false;
-    return record_decode(s, &r->block, &r->record);
-}
-
-/* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
-static inline bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint64_t w, const struct read_place *r)
-{
-    payload_read_fence(); /* [block-own] */
-    if (load_acquire_u64(slot) != w) /* [slot-publish] */
-        return false;
-    return h_generation(load_acquire_u64(r->record.words)) == h_generation(r->h) && /* [block-state] */
-           load_acquire_u64(&s->spans[r->block.span_i]) == r->block.span_word;      /* [span-ready] */
-}
-
-static inline void read_facts(const struct segment *s, const struct read_place *r, struct read_sink *sink)
-{
-    const struct record *rec = &r->record;
-    sink->value_bytes = rec->value_bytes;
-    sink->version = record_version(s, r->block.block, h_generation(r->h));
-    sink->type = record_type(rec);
-    sink->block = r->block.block;
-    sink->slot_i = rec->slot_i;
-    sink->mtime_ns = rec->mtime_at ? (int64_t)payload_load(&rec->words[rec->mtime_at]) : 0;
-    sink->expires_ns = rec->expiry_at ? (int64_t)payload_load(&rec->words[rec->expiry_at]) : 0;
-    if (sink->key_buf != NULL) {
-        sink->key_bytes = rec->key_bytes;
-        copy_out(rec->words + rec->key_at, sink->key_buf, rec->key_bytes);
-    }
-    if (rec->value_bytes <= sink->buf_bytes)
-        copy_out(rec->words + rec->value_at, sink->buf, rec->value_bytes);
-}
-
 static bool read_sums_up(const struct segment *s, const struct probe *p, const struct read_sink *sink, uint64_t sum)
 {
     const void *key = p ? p->key : sink->key_buf;
@@ -66,7 +16,7 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
                             const struct probe *p, struct read_sink *sink)
 {
     struct read_place r;
-    for (uint32_t round = 0; !read_open(s, slot, w, pinned, &r); round++) {
+    for (uint32_t round = 0; !read_open(s, s->geo.features, slot, w, pinned, &r); round++) {
         if (load_acquire_u64(slot) != w) /* [slot-publish] */
             return READ_AGAIN;
         if (round == CORRUPT_ROUNDS)
@@ -75,7 +25,7 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
     uint64_t sum = 0;
     bool match = p == NULL || record_key_equals(&r.record, p);
     if (match) {
-        read_facts(s, &r, sink);
+        read_facts(s, s->geo.features, &r, sink);
         sum = r.record.checksum_at ? payload_load(&r.record.words[r.record.checksum_at]) : 0;
     }
     if (!pinned && !read_unchanged(s, slot, w, &r))
@@ -217,7 +167,7 @@ uint64_t read_hash(const struct segment *s, const struct record *r)
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)
 {
     struct read_place r;
-    if (!read_open(s, slot, w, false, &r))
+    if (!read_open(s, s->geo.features, slot, w, false, &r))
         return false;
     uint64_t hash = read_hash(s, &r.record);
     *ret_home = hash_home(hash, s->geo.groups_n);

@@ -29,6 +29,64 @@ struct read_sink {
     uint32_t key_bytes;
 };
 
+/* -- One look -----------------------------------------------------------------------------------------
+ * features: the map's; where that is a constant 0, the code for them falls away. */
+
+/* What a slot's word leads to; everything that a second look must find again. */
+struct read_place {
+    struct block_place block;
+    struct record record;
+    uint64_t h;
+};
+
+/* Between the slot's load and H's the block may have become another record's, with the same tag, which is still
+ * being written.  OWNED while the slot names it: it was placed, so it is whole.  PUB: that was so before. */
+HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shared_u64 *slot, uint64_t w, bool pinned,
+                          struct read_place *r)
+{
+    if (!segment_locate(s, slot_block(w), &r->block))
+        return false;
+    r->h = load_acquire_u64(segment_block(s, r->block.block)); /* [block-state] */
+    bool holds = h_holds_record(r->h) || (pinned && h_state(r->h) == BLOCK_RETIRED);
+    if (!holds || (h_generation(r->h) & TAG_MASK) != slot_tag(w))
+        return false;
+    if (!pinned && h_state(r->h) == BLOCK_OWNED && load_acquire_u64(slot) != w) /* [slot-publish] */
+        return false;
+    return record_decode_words(features, segment_block(s, r->block.block), r->block.bytes, &r->record);
+}
+
+/* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
+HOT_INLINE bool read_unchanged(const struct segment *s, const shared_u64 *slot, uint64_t w, const struct read_place *r)
+{
+    payload_read_fence(); /* [block-own] */
+    if (load_acquire_u64(slot) != w) /* [slot-publish] */
+        return false;
+    return h_generation(load_acquire_u64(r->record.words)) == h_generation(r->h) && /* [block-state] */
+           load_acquire_u64(&s->spans[r->block.span_i]) == r->block.span_word;      /* [span-ready] */
+}
+
+HOT_INLINE void read_facts(const struct segment *s, uint64_t features, const struct read_place *r, struct read_sink *sink)
+{
+    const struct record *rec = &r->record;
+    sink->value_bytes = rec->value_bytes;
+    sink->version = record_version(s, r->block.block, h_generation(r->h));
+    sink->type = record_type(rec);
+    sink->block = r->block.block;
+    sink->slot_i = rec->slot_i;
+    if (features != 0) { /* else the sink has zeros from its beginning */
+        sink->mtime_ns = rec->mtime_at ? (int64_t)payload_load(&rec->words[rec->mtime_at]) : 0;
+        sink->expires_ns = rec->expiry_at ? (int64_t)payload_load(&rec->words[rec->expiry_at]) : 0;
+    }
+    if (sink->key_buf != NULL) {
+        sink->key_bytes = rec->key_bytes;
+        copy_out(rec->words + rec->key_at, sink->key_buf, rec->key_bytes);
+    }
+    if (rec->value_bytes <= sink->buf_bytes)
+        copy_out(rec->words + rec->value_at, sink->buf, rec->value_bytes);
+}
+
+/* -- Calls -------------------------------------------------------------------------------------------- */
+
 #define READ_ROUNDS 1024u      /* lost races before a read-only get answers SHOAL_CHANGED */
 #define READ_ROUNDS_HAZARD 16u /* before a read-write get pins the record instead */
 
@@ -47,6 +105,36 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
  * the instant of the pin. */
 enum read_outcome read_pinned(const struct segment *s, struct attachment *a, const shared_u64 *slot, uint64_t w,
                               const struct probe *p, struct read_sink *sink);
+
+/* read_key in a straight line, for a map without features: READ_MATCH, the sink is filled; READ_OTHER, there is no such key;
+ * READ_AGAIN, something was not as it mostly is, and read_key must say. */
+HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct probe *p, struct read_sink *sink)
+{
+    uint64_t group = p->home, w = 0;
+    const uint64_t last = group + META_BOUND(load_acquire_u64(&s->groups[group].meta)); /* [meta] */
+    const uint64_t finger = slot_finger_bits(p->finger);
+    uint32_t i;
+    for (;; group++) {
+        i = 0;
+#pragma GCC unroll 7
+        for (; i < GROUP_SLOTS; i++) {
+            w = load_acquire_u64(&s->groups[group].slot[i]); /* [slot-publish] */
+            if (slot_has_finger(w, finger))
+                break;
+        }
+        if (i < GROUP_SLOTS)
+            break;
+        if (group == last || group + 1 == s->geo.groups_all_n)
+            return READ_OTHER;
+    }
+    const shared_u64 *slot = &s->groups[group].slot[i];
+    struct read_place r;
+    if (slot_state(w) != SLOT_LIVE || !read_open(s, 0, slot, w, false, &r) || !record_key_equals(&r.record, p) ||
+        r.record.value_bytes > sink->buf_bytes)
+        return READ_AGAIN;
+    read_facts(s, 0, &r, sink);
+    return read_unchanged(s, slot, w, &r) ? READ_MATCH : READ_AGAIN;
+}
 
 /* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED,
  * SHOAL_ECORRUPT with a text. */
@@ -70,6 +158,21 @@ static inline void read_expect_record(const struct segment *s, const struct prob
         uint64_t w = load_relaxed_u64(&s->groups[p->home].slot[i]); /* relaxed: a hint */
         if (slot_finger(w) == p->finger && slot_is_in_effect(w))
             segment_expect_block(s, slot_block(w), write);
+    }
+}
+
+/* Only of the first that may be the key's, and of it the lines with H and the key: by who is about to replace it. */
+static inline void read_expect_key(const struct segment *s, const struct probe *p)
+{
+    const struct group *g = &s->groups[p->home];
+    const uint64_t finger = slot_finger_bits(p->finger);
+#pragma GCC unroll 7
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
+        uint64_t w = load_relaxed_u64(&g->slot[i]); /* relaxed: a hint */
+        if (slot_has_finger(w, finger)) {
+            segment_expect_bytes(s, slot_block(w), RECORD_HEADER + p->key_bytes, true);
+            return;
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/copy.h"
 #include "base/hash.h"
+#include "base/hot.h"
 #include "memory/heap.h"
 
 /* A key and where it belongs. */
@@ -36,7 +37,7 @@ struct record {
 };
 
 /* Returns the first word behind them. */
-static inline uint32_t record_decode_features(uint64_t features, uint32_t at, struct record *ret)
+HOT_INLINE uint32_t record_decode_features(uint64_t features, uint32_t at, struct record *ret)
 {
     if (features & FEATURE_STORE)
         ret->below_at = at++;
@@ -50,7 +51,7 @@ static inline uint32_t record_decode_features(uint64_t features, uint32_t at, st
 }
 
 /* From the words of a block, and its bytes: at least 3 words.  False: the lengths do not fit the block. */
-static inline bool record_decode_words(const struct segment *s, const shared_u64 *words, uint64_t bytes, struct record *ret)
+HOT_INLINE bool record_decode_words(uint64_t features, const shared_u64 *words, uint64_t bytes, struct record *ret)
 {
     uint64_t lens = payload_load(&words[1]);
     uint32_t at = 2;
@@ -62,8 +63,8 @@ static inline bool record_decode_words(const struct segment *s, const shared_u64
     ret->below_at = ret->mtime_at = ret->expiry_at = ret->checksum_at = 0;
     if (ret->value_bytes == VALUE_LONG)
         ret->value_bytes = payload_load(&words[at++]); /* blocks have 3 words at least */
-    if (s->geo.features != 0)
-        at = record_decode_features(s->geo.features, at, ret);
+    if (features != 0)
+        at = record_decode_features(features, at, ret);
     ret->key_at = at;
     ret->value_at = at + (ret->key_bytes + ret->typed + 7u) / 8;
     uint64_t room = bytes / 8;
@@ -72,10 +73,10 @@ static inline bool record_decode_words(const struct segment *s, const shared_u64
 
 static inline bool record_decode(const struct segment *s, const struct block_place *place, struct record *ret)
 {
-    return record_decode_words(s, segment_block(s, place->block), place->bytes, ret);
+    return record_decode_words(s->geo.features, segment_block(s, place->block), place->bytes, ret);
 }
 
-static inline bool record_key_equals(const struct record *r, const struct probe *p)
+HOT_INLINE bool record_key_equals(const struct record *r, const struct probe *p)
 {
     if (r->key_bytes != p->key_bytes)
         return false;
@@ -94,7 +95,7 @@ static inline bool record_key_equals(const struct record *r, const struct probe 
     return memcmp(&theirs, key, n) == 0;
 }
 
-static inline uint8_t record_type(const struct record *r)
+HOT_INLINE uint8_t record_type(const struct record *r)
 {
     if (!r->typed)
         return SHOAL_RAW;
@@ -127,7 +128,7 @@ void record_set_slot(const struct segment *s, uint64_t block, uint32_t slot_i);
 uint64_t record_checksum(const struct segment *s, const void *key, uint64_t key_bytes, const void *value,
                          uint64_t value_bytes, uint8_t type, int64_t mtime_ns);
 
-static inline uint64_t record_version(const struct segment *s, uint64_t block, uint64_t generation)
+HOT_INLINE uint64_t record_version(const struct segment *s, uint64_t block, uint64_t generation)
 {
     return (((generation << 24) | ((block >> 3) & 0xffffffu)) & s->version_mask) ^ s->geo.version_salt;
 }
