@@ -11,10 +11,10 @@
 #include "base/error.h"
 #include "store/map.h"
 
-#define ROW_MAX 64u    /* pages of a row; more take what there is */
-#define ROW_LEAST 4u   /* or several rows */
+#define ROW_MAX 256u   /* pages of a row; more get several */
+#define ROW_LEAST 4u   /* shorter ones only where there are none */
 #define ROW_LOOK 1024u /* pages that are looked at for one */
-#define ROW_SHARE 8u   /* of the pages in use: as much may be free, as in a store that was compacted */
+#define ROW_SHARE 1u   /* of the pages that a root leads to: as much may be free, else few rows are found */
 
 struct zone {
     struct zone_entry entry; /* as published; place ZONE_MAPS: without a map, since nothing in it is in use */
@@ -222,13 +222,16 @@ void space_drop(struct space *space)
     space->zones_n = space->zones_room = 0;
 }
 
-/* Where rows are still put behind the file's end, so that others find room for them before it. */
+/* Rows are put behind the file's end up to here, so that others find room for them before it; behind this none are looked
+ * for, so a file of which much was deleted gets shorter. */
 static uint64_t row_end(const struct space *space)
 {
-    uint64_t used = space->zones_n * ZONE_PAGES;
-    for (uint64_t i = 0; i < space->zones_n; i++)
+    uint64_t held = 0, used = space->zones_n * ZONE_PAGES;
+    for (uint64_t i = 0; i < space->zones_n; i++) {
+        held += space->zone[i].entry.held_n;
         used -= space->zone[i].entry.free_n;
-    return used + used / ROW_SHARE + ROW_MAX;
+    }
+    return used + (used - held) / ROW_SHARE + ROW_MAX;
 }
 
 void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64_t oldest_pinned, uint64_t newest_pinned)
@@ -239,6 +242,7 @@ void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64
     space->pinned_txn = newest_pinned;
     space->first_free = 0;
     space->row_end = row_end(space);
+    space->rows_missed = 0;
     space->packs = false;
 }
 
@@ -302,24 +306,30 @@ int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *
     return rc;
 }
 
+/* A row from the next place on, or behind the file's end. */
+static int row_find(struct space *space, struct wanted_run *io_run)
+{
+    uint64_t last = space->pages_end < space->row_end ? space->pages_end : space->row_end;
+    uint64_t end = space->next + ROW_LOOK < last ? space->next + ROW_LOOK : last;
+    int rc = space->rows_missed < last ? take_between(space, space->next, end, io_run) : SHOAL_OK;
+    if (rc == SHOAL_OK && io_run->got > 0) {
+        space->next = io_run->page + io_run->got;
+        space->rows_missed = 0;
+        return SHOAL_OK;
+    }
+    space->next = end < last ? end : 0;
+    space->rows_missed += ROW_LOOK;
+    if (rc == SHOAL_OK && space->pages_end < space->row_end)
+        rc = take_between(space, space->pages_end, UINT64_MAX, io_run);
+    return rc;
+}
+
 int space_take_row(struct space *space, uint64_t pages_n, uint64_t *ret_page, uint64_t *ret_pages_n)
 {
-    struct wanted_run run = { .n = pages_n, .least = pages_n < ROW_LEAST ? pages_n : ROW_LEAST };
-    if (pages_n < 2 || pages_n > ROW_MAX || space->packs)
-        return space_take(space, pages_n, 1, ret_page, ret_pages_n);
-    uint64_t end = space->next + ROW_LOOK < space->pages_end ? space->next + ROW_LOOK : space->pages_end;
-    int rc = take_between(space, space->next, end, &run);
-    if (rc == SHOAL_OK && run.got == 0) {
-        space->next = end < space->pages_end ? end : 0;
-        if (space->pages_end < space->row_end)
-            rc = take_between(space, space->pages_end, UINT64_MAX, &run);
-    } else if (rc == SHOAL_OK) {
-        space->next = run.page + run.got;
-    }
-    if (rc != SHOAL_OK)
-        return rc;
-    if (run.got == 0)
-        return space_take(space, pages_n, 1, ret_page, ret_pages_n);
+    struct wanted_run run = { .n = pages_n < ROW_MAX ? pages_n : ROW_MAX, .least = pages_n < ROW_LEAST ? pages_n : ROW_LEAST };
+    int rc = pages_n < 2 || space->packs ? SHOAL_OK : row_find(space, &run);
+    if (rc != SHOAL_OK || run.got == 0)
+        return rc != SHOAL_OK ? rc : space_take(space, pages_n, 1, ret_page, ret_pages_n);
     *ret_page = run.page;
     *ret_pages_n = run.got;
     return SHOAL_OK;

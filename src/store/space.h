@@ -47,6 +47,7 @@ struct space {
     uint64_t first_free;  /* no zone before it has a page to give */
     uint64_t next;        /* where the next row is looked for: behind the last one, so that all of the file is gone through */
     uint64_t row_end;     /* rows may be put behind the file's end up to here */
+    uint64_t rows_missed; /* pages that this transaction has looked at since it found one */
     bool packs;           /* the lowest pages are taken */
     uint64_t aside, aside_n; /* pages taken for the next index */
     uint64_t pages_end;
