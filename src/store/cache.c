@@ -15,10 +15,14 @@
 #define SPARE_SHARE 4u
 #define SPARE_LEAST (2 * LEFT_MAX)
 
+#define LINE_BYTES 64u
+#define LINES_TO_LOOK 4u /* name, head and first words of a bucket */
+#define LINES_TO_COPY 6u /* what follows, the processor asks for by itself */
+
 /* -- Places -------------------------------------------------------------------------------------- */
 
 struct cache_places {
-    uint64_t n; /* up to 2^32 */
+    uint64_t n; /* a power of two */
     struct cache_place place[];
 };
 
@@ -59,8 +63,7 @@ static struct cache_places *places_of(struct cache_places **io_places, uint64_t 
 
 static struct cache_place *place_of(struct cache_places *places, uint64_t page)
 {
-    uint64_t mixed = page * 0x9e3779b97f4a7c15u; /* neighbours far apart (Knuth, vol. 3, 6.4) */
-    return places != NULL ? &places->place[(mixed >> 32) * places->n >> 32] : NULL;
+    return places != NULL ? &places->place[page & (places->n - 1)] : NULL;
 }
 
 struct cache_place *cache_node_place(struct cache *cache, uint64_t page)
@@ -99,9 +102,17 @@ void cache_keep(struct cache *cache, struct cached **place, struct cached *cache
     uatomic_inc(&cache->left_n);
 }
 
+/* Asked for together, instead of one after the other as they are met. */
+static void expect_lines(const struct cached *cached, unsigned n)
+{
+    for (unsigned i = 0; cached != NULL && i < n; i++)
+        __builtin_prefetch((const uint8_t *)cached + i * LINE_BYTES);
+}
+
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash)
 {
     const struct cached *cached = urcu_bp_dereference(place->cached);
+    expect_lines(cached, LINES_TO_LOOK);
     bool same = cached != NULL && cached->ref.page == ref.page && cached->ref.txn == ref.txn &&
                 cached->bucket.head.depth == depth && cached->bucket.head.prefix == hash_prefix(hash, depth);
     return same ? &cached->bucket : NULL;
@@ -118,6 +129,18 @@ bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64
         *ret_bucket = *bucket;
     urcu_bp_read_unlock();
     return bucket != NULL;
+}
+
+void cache_expect(struct cache *cache, uint64_t page, bool place_is_near)
+{
+    const struct cache_place *place = cache_bucket_place(cache, page);
+    if (place == NULL)
+        return;
+    if (!place_is_near) {
+        __builtin_prefetch(place, 1);
+        return;
+    }
+    expect_lines(uatomic_read(&place->cached), LINES_TO_COPY); /* not looked at: it may be free already */
 }
 
 /* C1: whatever has the page's number goes, whichever transaction wrote it. */
@@ -186,6 +209,7 @@ struct cached *cache_alloc(struct cache *cache)
     if (cached == NULL)
         return malloc(sizeof *cached);
     cache->own = cached->next;
+    __builtin_prefetch(cache->own, 1); /* written long ago; the next call reads where its list goes on */
     return cached;
 }
 

@@ -86,6 +86,8 @@ struct cached *cache_alloc(struct cache *cache);
 void cache_free(struct cache *cache, struct cached *cached);
 /* False: it is not kept. */
 bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket);
+/* A hint: cache_copy of that page follows.  First its place is asked for, then what is kept there. */
+void cache_expect(struct cache *cache, uint64_t page, bool place_is_near);
 /* The next root will not lead to it: its memory is of more use elsewhere. */
 void cache_forget(struct cache *cache, struct page_ref ref);
 /* A bucket that he has written: it is kept, or freed, and what was kept under its name before is not kept any more. */

@@ -115,10 +115,19 @@ static int by_page(const void *a, const void *b)
     return (left->page > right->page) - (left->page < right->page);
 }
 
+/* Most are: pages are taken in the order in which they are written. */
+static bool in_order(const struct page_out *outs, size_t outs_n)
+{
+    size_t i = 1;
+    while (i < outs_n && outs[i - 1].page < outs[i].page)
+        i++;
+    return i >= outs_n;
+}
+
 int pager_write_pages(const struct pager *pager, struct page_out *outs, size_t outs_n)
 {
     struct file_part parts[PARTS_AT_ONCE];
-    if (outs_n > 1)
+    if (!in_order(outs, outs_n))
         qsort(outs, outs_n, sizeof *outs, by_page);
     for (size_t i = 0; i < outs_n;) {
         size_t n = 0;
