@@ -25,6 +25,12 @@ uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes
     return hash_bytes(key, key_bytes, store->seed);
 }
 
+void store_expect(const struct store *store, uint64_t hash, bool near)
+{
+    if (store->loaded)
+        tree_expect(&store->tree, hash, near);
+}
+
 /* -- Put ----------------------------------------------------------------------------------------- */
 
 /* A record is to leave its bucket: what it has elsewhere is free. */

@@ -84,6 +84,9 @@ int store_lock(struct store *store, int timeout_ms);
 void store_unlock(struct store *store); /* what is not published is given up */
 
 /* These need the lock. */
+/* A hint: a put or delete of a key with this hash follows.  Given twice, some calls ahead and then `near`, it saves waiting
+ * for memory. */
+void store_expect(const struct store *store, uint64_t hash, bool near);
 int store_put(struct store *store, const struct store_record *record, uint64_t *ret_version); /* record->version is not read */
 int store_delete(struct store *store, const void *key, size_t key_bytes);                       /* SHOAL_MISSING */
 /* As store_get, but sees what this holder has changed. */

@@ -291,6 +291,20 @@ void tree_child_empty(struct tree *tree, struct tree_node *leaf, uint32_t entry)
     tree_child_set(leaf, entry, child);
 }
 
+void tree_expect(const struct tree *tree, uint64_t hash, bool near)
+{
+    const struct tree_node *node = tree->root;
+    while (node != NULL && node->level > 0)
+        node = node->child[node_entry(node->depth, hash)].node;
+    if (node == NULL)
+        return;
+    const struct tree_child *child = &node->child[node_entry(node->depth, hash)];
+    if (child->bucket == NULL)
+        cache_expect(tree->cache, child->ref.page, near);
+    else
+        __builtin_prefetch(&child->bucket->head, 1);
+}
+
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket)
 {
     struct way way;

@@ -44,6 +44,8 @@ void tree_begin(struct tree *tree, uint64_t txn);
 
 /* The bucket of a hash, to be read until the next call; NULL: an empty one. */
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket);
+/* A hint: tree_change of that hash follows.  First far ahead, then near. */
+void tree_expect(const struct tree *tree, uint64_t hash, bool near);
 /* The same, to be changed until then. */
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
 /* bucket_add and bucket_replace, of one to be changed. */

@@ -193,7 +193,7 @@ static int table_full(const struct segment *s, const struct probe *p)
                      (unsigned long long)s->slots_n, (unsigned long long)count_sum(s));
 }
 
-/* AGAIN where it was given up for another. */
+/* AGAIN where it was given up for another.  SHOAL_EFULL without a text: no slot. */
 static int key_insert(struct attachment *a, const struct probe *p, const struct heap_block *b, uint64_t below,
                       bool *ret_block_gone)
 {
@@ -211,7 +211,7 @@ static int key_insert(struct attachment *a, const struct probe *p, const struct 
     case INSERT_ABORTED:
         return AGAIN;
     case INSERT_FULL:
-        return segment_has_successor(a->segment) ? AGAIN : table_full(a->segment, p);
+        return segment_has_successor(a->segment) ? AGAIN : SHOAL_EFULL;
     default:
         return code;
     }
@@ -339,8 +339,10 @@ static int making_insert(struct attachment *a, const struct probe *p, struct mak
     int rc = key_insert(a, p, &making->block, making->below, &gone);
     if (gone)
         making->have = making->written = false;
-    if (rc != SHOAL_EFULL || !may_make_room(a->segment, making))
+    if (rc != SHOAL_EFULL)
         return rc;
+    if (!may_make_room(a->segment, making))
+        return table_full(a->segment, p);
     making->need_bytes = 0;
     return NEED_ROOM;
 }

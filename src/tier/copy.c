@@ -15,9 +15,9 @@
 
 #include "base/error.h"
 
-void copies_add(struct copies *c, const struct mutate_found *f)
+void copies_add(const struct segment *s, struct copies *c, const struct mutate_found *f)
 {
-    c->of[c->n++] = (struct copy){ f->slot_i, f->w, h_generation(f->h) };
+    c->of[c->n++] = (struct copy){ f->slot_i, f->w, h_generation(f->h), read_hash(s, &f->record) };
     c->bytes += f->value_bytes + f->record.key_bytes;
 }
 
@@ -34,7 +34,7 @@ static bool is_same_record(struct attachment *a, const struct copy *c, struct mu
 }
 
 /* T2: what the slot means, in the transaction. */
-static int copy_found(struct tier *tier, const struct mutate_found *f)
+static int copy_found(struct tier *tier, const struct mutate_found *f, uint64_t hash)
 {
     const struct segment *s = tier->segment;
     int rc = mutate_verify(s, f);
@@ -45,7 +45,6 @@ static int copy_found(struct tier *tier, const struct mutate_found *f)
         rc = store_delete(tier->store, key, f->record.key_bytes);
         return rc == SHOAL_MISSING ? 0 : rc;
     }
-    uint64_t hash = read_hash(s, &f->record);
     segment_set_spilled(s, hash_home(hash, s->geo.groups_n), hash);
     struct store_record record = { .key = key, .key_bytes = f->record.key_bytes, .value = f->value,
                                    .value_bytes = f->value_bytes, .type = f->type,
@@ -67,7 +66,7 @@ static int copy_one(struct tier *tier, struct attachment *a, struct copy *c)
     c->w = same ? f.w : 0;
     if (!same || copy_is_clean(&f))
         return 0;
-    int rc = copy_found(tier, &f);
+    int rc = copy_found(tier, &f, c->hash);
     if (rc != 0)
         c->w = 0;
     return rc;
@@ -84,10 +83,38 @@ static void copy_mark(struct attachment *a, const struct copy *c)
     bump_relaxed_u64(&a->entry->copied, 1);
 }
 
+#define FAR 6u /* entries ahead */
+#define NEAR 3u
+
+/* Between two passes over the entries the store's pages have driven the records out of the caches nearby. */
+void copies_expect(const struct segment *s, const struct copies *c, uint32_t i)
+{
+    if (i + FAR < c->n && c->of[i + FAR].w != 0)
+        segment_expect_bytes(s, slot_block(c->of[i + FAR].w), RECORD_HEADER + EXPECTED_BELOW_BYTES, true);
+}
+
+static void copies_expect_below(struct store *store, const struct copies *c, uint32_t i)
+{
+    if (i + FAR < c->n)
+        store_expect(store, c->of[i + FAR].hash, false);
+    if (i + NEAR < c->n)
+        store_expect(store, c->of[i + NEAR].hash, true);
+}
+
+static void copies_mark(const struct segment *s, struct attachment *a, const struct copies *c)
+{
+    for (uint32_t i = 0; i < c->n; i++) {
+        copies_expect(s, c, i);
+        copy_mark(a, &c->of[i]);
+    }
+}
+
 int copy_down(struct tier *tier, struct attachment *a, struct copies *copies, int end(struct store *store))
 {
     int first = 0, rc = 0;
     for (uint32_t i = 0; i < copies->n && rc == 0; i++) {
+        copies_expect(tier->segment, copies, i);
+        copies_expect_below(tier->store, copies, i);
         rc = copy_one(tier, a, &copies->of[i]);
         if (rc == SHOAL_ECORRUPT) { /* this record alone, or the store: then the publish fails too */
             first = first != 0 ? first : rc;
@@ -97,8 +124,7 @@ int copy_down(struct tier *tier, struct attachment *a, struct copies *copies, in
     if (rc == 0)
         rc = end(tier->store);
     if (rc == 0)
-        for (uint32_t i = 0; i < copies->n; i++)
-            copy_mark(a, &copies->of[i]);
+        copies_mark(tier->segment, a, copies);
     hazard_clear(a, HAZARD_SPARE);
     return rc != 0 ? rc : first;
 }

@@ -14,7 +14,7 @@
 
 /* An entry that is to be copied, or was: `w` and `generation` tell whether the slot still means that record. */
 struct copy {
-    uint64_t slot_i, w, generation;
+    uint64_t slot_i, w, generation, hash;
 };
 struct copies {
     struct copy of[COPY_BATCH];
@@ -23,7 +23,11 @@ struct copies {
 };
 
 static inline bool copies_are_full(const struct copies *c) { return c->n == COPY_BATCH || c->bytes >= COPY_BYTES; }
-void copies_add(struct copies *c, const struct mutate_found *found);
+void copies_add(const struct segment *s, struct copies *c, const struct mutate_found *found);
+
+/* A hint: the entries behind this one are looked at next. */
+#define EXPECTED_BELOW_BYTES 8u /* of a record, behind the lengths: the word that tells what is below */
+void copies_expect(const struct segment *s, const struct copies *c, uint32_t i);
 
 /* Is what the slot means by its record in the store? */
 bool copy_is_clean(const struct mutate_found *found);

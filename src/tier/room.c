@@ -28,6 +28,7 @@
 #define ANY_CLASS UINT32_MAX
 #define WANT_SLOTS 4u
 #define BEHIND_GROUPS 256u /* a batch, where most have no mark and are not in the store */
+#define EXPECT_GROUPS 2u     /* so far ahead */
 #define CLEAN_GROUPS 64u   /* that are looked at for a record that comes up: its reader waits for no more */
 
 struct hunt {
@@ -89,7 +90,7 @@ static bool is_chosen(const struct hunt *h, uint64_t slot_i)
 static void choose(struct hunt *h, const struct mutate_found *f)
 {
     if (h->copies != NULL && !copies_are_full(h->copies) && !is_chosen(h, f->slot_i))
-        copies_add(h->copies, f);
+        copies_add(h->tier->segment, h->copies, f);
 }
 
 static void hunt_slot(struct hunt *h, uint64_t slot_i)
@@ -103,9 +104,21 @@ static void hunt_slot(struct hunt *h, uint64_t slot_i)
         choose(h, &f);
 }
 
+/* What a visit of that group will read of its records is asked for: they lie in as many places. */
+static void hunt_expect(const struct hunt *h, uint64_t group)
+{
+    const struct segment *s = h->tier->segment;
+    for (uint32_t i = 0; group < s->geo.groups_all_n && i < GROUP_SLOTS; i++) {
+        uint64_t w = load_relaxed_u64(&s->groups[group].slot[i]); /* relaxed: a hint, like the mark */
+        if (w != 0 && (!h->spills || load_relaxed_u8(&s->recency[group * GROUP_SLOTS + i]) == 0))
+            segment_expect_bytes(s, slot_block(w), RECORD_HEADER + EXPECTED_BELOW_BYTES, false);
+    }
+}
+
 /* False: enough, or enough to copy. */
 static bool hunt_group(struct hunt *h, uint64_t group)
 {
+    hunt_expect(h, group + EXPECT_GROUPS);
     for (uint32_t i = 0; i < GROUP_SLOTS; i++)
         hunt_slot(h, group * GROUP_SLOTS + i);
     return !hunt_is_over(h) && (h->copies == NULL || !copies_are_full(h->copies));
@@ -125,10 +138,12 @@ static void hunt_window(struct hunt *h, const struct probe *p)
             if (!hunt_group(h, g))
                 return;
     h->lap = 0;
-    for (uint64_t g = end; h->copies != NULL && g < end + BEHIND_GROUPS && g < s->geo.groups_all_n; g++)
+    for (uint64_t g = end; h->copies != NULL && g < end + BEHIND_GROUPS && g < s->geo.groups_all_n; g++) {
+        hunt_expect(h, g + EXPECT_GROUPS);
         for (uint32_t i = 0; i < GROUP_SLOTS; i++)
             if (hunt_find(h, g * GROUP_SLOTS + i, &f) && !copy_is_clean(&f))
                 choose(h, &f);
+    }
 }
 
 /* Most of the heap is free where this class of records cannot have it: in spans of others, until they are swept together,
@@ -163,6 +178,7 @@ static void evict_copied(struct hunt *h)
     for (uint32_t i = 0; i < h->copies->n && !hunt_is_over(h); i++) {
         const struct copy *c = &h->copies->of[i];
         struct mutate_found f;
+        copies_expect(h->tier->segment, h->copies, i);
         if (c->w != 0 && mutate_find_in(h->a, HAZARD_SPARE, c->slot_i, &f) == 0 && f.w == c->w && copy_is_clean(&f))
             evict(h, &f);
     }

@@ -68,7 +68,7 @@ static int take_group(struct pass *p, uint64_t group)
             p->code = rc;
         if (rc != 0 || copy_is_clean(&f))
             continue;
-        copies_add(p->copies, &f);
+        copies_add(s, p->copies, &f);
         if (copies_are_full(p->copies) && (rc = flush_copies(p, store_publish)) != 0)
             return rc;
     }
@@ -178,7 +178,7 @@ static int key_pass(struct pass *p, const struct probe *probe)
     struct mutate_found f;
     int rc = mutate_find(p->a, probe, HAZARD_SPARE, &f);
     if (rc == 0 && !copy_is_clean(&f)) {
-        copies_add(p->copies, &f);
+        copies_add(s, p->copies, &f);
         rc = flush_copies(p, store_publish);
     }
     rc = rc == SHOAL_MISSING ? 0 : rc;
