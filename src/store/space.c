@@ -319,9 +319,11 @@ static int row_find(struct space *space, struct wanted_run *io_run)
     }
     space->next = end < last ? end : 0;
     space->rows_missed += ROW_LOOK;
-    if (rc == SHOAL_OK && space->pages_end < space->row_end)
-        rc = take_between(space, space->pages_end, UINT64_MAX, io_run);
-    return rc;
+    if (rc != SHOAL_OK || space->pages_end >= space->row_end)
+        return rc;
+    if (zone_start(space->zones_n) < space->pages_end + io_run->least)
+        rc = zone_add(space);
+    return rc == SHOAL_OK ? take_between(space, space->pages_end, UINT64_MAX, io_run) : rc;
 }
 
 int space_take_row(struct space *space, uint64_t pages_n, uint64_t *ret_page, uint64_t *ret_pages_n)
