@@ -90,16 +90,21 @@ static unsigned long spare_max(struct cache *cache)
 
 /* -- What is kept -------------------------------------------------------------------------------- */
 
-void cache_keep(struct cache *cache, struct cached **place, struct cached *cached)
+static void leave(struct cache *cache, struct cached *old)
 {
-    struct cached *old = urcu_bp_xchg_pointer(place, cached), *list;
-    if (old == NULL)
-        return;
+    struct cached *list;
     do {
         list = uatomic_read(&cache->left);
         old->next = list;
     } while (uatomic_cmpxchg(&cache->left, list, old) != list);
     uatomic_inc(&cache->left_n);
+}
+
+void cache_keep(struct cache *cache, struct cached **place, struct cached *cached)
+{
+    struct cached *old = urcu_bp_xchg_pointer(place, cached);
+    if (old != NULL)
+        leave(cache, old);
 }
 
 /* Asked for together, instead of one after the other as they are met. */
@@ -129,6 +134,47 @@ bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64
         *ret_bucket = *bucket;
     urcu_bp_read_unlock();
     return bucket != NULL;
+}
+
+static _Thread_local char here; /* its address tells threads apart */
+static char many;
+
+void cache_come(struct cache *cache)
+{
+    const void *reader = uatomic_read(&cache->reader);
+    if (reader == &here || reader == &many)
+        return;
+    if (reader != NULL || uatomic_cmpxchg(&cache->reader, NULL, &here) != NULL)
+        (void)uatomic_xchg(&cache->reader, &many);
+}
+
+static bool is_alone(struct cache *cache)
+{
+    const void *reader = uatomic_read(&cache->reader);
+    return reader == NULL || reader == &here;
+}
+
+struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash)
+{
+    struct cache_place *place = cache_bucket_place(cache, ref.page);
+    if (place == NULL || !is_alone(cache))
+        return NULL;
+    urcu_bp_read_lock();
+    const struct bucket *bucket = cache_bucket(place, ref, depth, hash);
+    struct cached *cached = bucket != NULL ? cached_of(bucket) : NULL;
+    bool taken = cached != NULL && uatomic_cmpxchg(&place->cached, cached, NULL) == cached; /* a full fence (C3) */
+    urcu_bp_read_unlock();
+    if (!taken)
+        return NULL;
+    if (is_alone(cache))
+        return cached;
+    leave(cache, cached);
+    return NULL;
+}
+
+void cache_put_back(struct cache *cache, struct cached *cached)
+{
+    cache_keep(cache, &cache_bucket_place(cache, cached->ref.page)->cached, cached);
 }
 
 void cache_expect(struct cache *cache, uint64_t page, bool place_is_near)

@@ -10,6 +10,10 @@
  *       the place of what it wrote then
  *   C2  no bucket that is kept has large values: those are read from the file, for which nobody should wait who frees what
  *       is left
+ *   C3  who changes a bucket changes the memory in which it was kept, if nobody else can be reading that: then no copy is
+ *       made.  `reader` is the only thread that has ever looked for a bucket here, or says that there were more.  It is
+ *       written before the place is looked at; who changes takes the bucket out of its place, and then looks at `reader`.
+ *       So either he knows of the other one, or the other one finds the place empty.
  */
 #ifndef SHOAL_STORE_CACHE_H
 #define SHOAL_STORE_CACHE_H
@@ -58,6 +62,7 @@ struct cache_place {
 struct cache_places;
 struct cache {
     struct cached *meta;          /* RCU */
+    const void *reader;           /* C3; NULL: nobody yet, or an address of its own for each thread */
     struct cache_places *nodes;   /* RCU; NULL before the first is kept, then as it is */
     struct cache_places *buckets; /* likewise */
     struct cached *left;  /* replaced, still to be freed; a list, pushed one by one and taken whole */
@@ -79,11 +84,17 @@ uint64_t cache_buckets_n(struct cache *cache); /* places; 0: no memory */
 void cache_keep(struct cache *cache, struct cached **place, struct cached *cached);
 /* Under RCU: the bucket of that name and range, if it is kept there. */
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash);
+/* Before the place of a bucket is looked at by who does not hold the lock. */
+void cache_come(struct cache *cache);
 /* -- For the holder of the lock -- */
 
 /* Memory for a page that may be kept later; NULL: none. */
 struct cached *cache_alloc(struct cache *cache);
 void cache_free(struct cache *cache, struct cached *cached);
+/* C3: it is kept no more, and the caller's.  NULL: it is not kept, or others may be reading it. */
+struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash);
+/* Again as it was. */
+void cache_put_back(struct cache *cache, struct cached *cached);
 /* False: it is not kept. */
 bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket);
 /* A hint: cache_copy of that page follows.  First its place is asked for, then what is kept there. */

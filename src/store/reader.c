@@ -228,6 +228,7 @@ static int get_below(struct store *store, const struct reader_root *root, const 
     if (child.ref.page == 0)
         return SHOAL_MISSING;
     struct cache_place *place = cache_bucket_place(&store->cache, child.ref.page);
+    cache_come(&store->cache);
     rc = place != NULL ? get_kept(store, place, child, w, ret_record) : NOT_KEPT;
     if (rc != NOT_KEPT)
         return rc;

@@ -221,20 +221,44 @@ static int scratch_alloc(struct tree *tree)
     return tree->scratch != NULL ? SHOAL_OK : tree_no_memory(tree);
 }
 
+static int scratch_fill(struct tree *tree, const struct tree_child *child, uint64_t hash)
+{
+    int rc = scratch_alloc(tree);
+    bool kept = rc == SHOAL_OK && cache_copy(tree->cache, child->ref, child->depth, hash, tree->scratch);
+    if (rc == SHOAL_OK && !kept)
+        rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
+    if (rc == SHOAL_OK)
+        cached_of(tree->scratch)->has_large = !kept && bucket_has_large(tree->scratch);
+    return rc;
+}
+
+/* Nothing of it was changed. */
+static void scratch_give_back(struct tree *tree)
+{
+    if (tree->scratch_taken && tree->scratch_ref.page != 0) {
+        cache_put_back(tree->cache, cached_of(tree->scratch));
+        tree->scratch = NULL;
+    }
+    tree->scratch_taken = false;
+    tree->scratch_ref = (struct page_ref){ 0, 0 };
+}
+
 /* The one that is there already is not read again: who deletes looks first. */
 int tree_scratch(struct tree *tree, const struct tree_child *child, uint64_t hash)
 {
     if (same_ref(tree->scratch_ref, child->ref) && tree->scratch->head.depth == child->depth &&
         tree->scratch->head.prefix == hash_prefix(hash, child->depth))
         return SHOAL_OK;
-    tree->scratch_ref = (struct page_ref){ 0, 0 };
-    int rc = scratch_alloc(tree);
-    bool kept = rc == SHOAL_OK && cache_copy(tree->cache, child->ref, child->depth, hash, tree->scratch);
-    if (rc == SHOAL_OK && !kept)
-        rc = bucket_read(tree->pager, child->ref, child->depth, hash, tree->scratch);
+    scratch_give_back(tree);
+    struct cached *taken = cache_take(tree->cache, child->ref, child->depth, hash);
+    if (taken != NULL) {
+        bucket_free(tree, tree->scratch);
+        tree->scratch = &taken->bucket;
+    }
+    int rc = taken != NULL ? SHOAL_OK : scratch_fill(tree, child, hash);
     if (rc != SHOAL_OK)
         return rc;
-    cached_of(tree->scratch)->has_large = !kept && bucket_has_large(tree->scratch);
+    tree->scratch_taken = taken != NULL;
     tree->scratch_ref = child->ref;
     return SHOAL_OK;
 }

@@ -29,6 +29,7 @@ struct tree {
     uint64_t changed_n;     /* buckets in memory */
     struct bucket *scratch;      /* the last one that was looked at, and was not changed; NULL: no memory for one yet */
     struct page_ref scratch_ref; /* its name; page 0: none */
+    bool scratch_taken;          /* from the cache, which gets it back */
 };
 
 void tree_open(struct tree *tree, const struct pager *pager, struct space *space, struct queue *queue,

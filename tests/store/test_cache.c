@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A bucket in memory is changed where it is only while nobody else can be reading it (cache.h, C3).
+ */
+#include "store/frame.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <urcu/urcu-bp.h>
+
+#include "store/cache.h"
+
+#define PAGE 7u
+#define ROUNDS 50000u
+
+static const struct page_ref ref = { PAGE, 3 };
+
+/* A cache that keeps one bucket, which nobody has looked for yet. */
+static void keep_one(struct cache *cache)
+{
+    struct cached *cached = calloc(1, sizeof *cached);
+    assert_non_null(cached);
+    bucket_make(&cached->bucket, 0, 0);
+    cache_written(cache, ref, cached);
+    uatomic_set(&cache->reader, NULL);
+}
+
+static bool is_kept(struct cache *cache)
+{
+    struct bucket bucket;
+    return cache_copy(cache, ref, 0, 0, &bucket);
+}
+
+static void *come(void *cache)
+{
+    cache_come(cache);
+    return NULL;
+}
+
+static void another_comes(struct cache *cache)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, come, cache), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static void the_only_reader_takes_it(void **state)
+{
+    (void)state;
+    struct cache cache = { 0 };
+    keep_one(&cache);
+    cache_come(&cache);
+    struct cached *taken = cache_take(&cache, ref, 0, 0);
+    assert_non_null(taken);
+    assert_false(is_kept(&cache));
+    cache_put_back(&cache, taken);
+    assert_true(is_kept(&cache));
+    assert_null(cache_take(&cache, (struct page_ref){ PAGE, 4 }, 0, 0)); /* of another transaction */
+    assert_true(is_kept(&cache));
+    cache_close(&cache);
+}
+
+static void beside_another_reader_it_is_copied(void **state)
+{
+    (void)state;
+    for (int both = 0; both < 2; both++) {
+        struct cache cache = { 0 };
+        keep_one(&cache);
+        if (both)
+            cache_come(&cache);
+        another_comes(&cache);
+        assert_null(cache_take(&cache, ref, 0, 0));
+        assert_true(is_kept(&cache));
+        cache_close(&cache);
+    }
+}
+
+/* -- At the same time ------------------------------------------------------------------------------ */
+
+struct race {
+    struct cache cache;
+    atomic_uint round; /* begun */
+    atomic_uint over;  /* by the reader */
+    bool seen;         /* what the reader met */
+};
+
+static void *reader(void *arg)
+{
+    struct race *race = arg;
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        while (atomic_load(&race->round) != i)
+            ;
+        cache_come(&race->cache);
+        urcu_bp_read_lock();
+        race->seen = cache_bucket(cache_bucket_place(&race->cache, PAGE), ref, 0, 0) != NULL;
+        urcu_bp_read_unlock();
+        atomic_store(&race->over, i);
+    }
+    return NULL;
+}
+
+/* Each round is the first time that the other thread looks. */
+static void who_comes_meanwhile_finds_nothing(void **state)
+{
+    (void)state;
+    struct race race = { .round = 0 };
+    pthread_t thread;
+    unsigned taken_n = 0, seen_n = 0;
+    assert_int_equal(pthread_create(&thread, NULL, reader, &race), 0);
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        keep_one(&race.cache);
+        atomic_store(&race.round, i);
+        for (volatile unsigned wait = i % 1024; wait > 0 && (i % 8 != 0 || atomic_load(&race.over) != i); wait -= i % 8 != 0)
+            ; /* each eighth time until the other one has looked */
+        struct cached *taken = cache_take(&race.cache, ref, 0, 0);
+        while (atomic_load(&race.over) != i)
+            ;
+        taken_n += taken != NULL;
+        seen_n += race.seen;
+        assert_false(taken != NULL && race.seen);
+        free(taken);
+        cache_tidy(&race.cache);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    print_message("taken %u times, seen %u times of %u\n", taken_n, seen_n, ROUNDS);
+    assert_true(taken_n > 0 && seen_n > 0);
+    cache_close(&race.cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_only_reader_takes_it),
+        cmocka_unit_test(beside_another_reader_it_is_copied),
+        cmocka_unit_test(who_comes_meanwhile_finds_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
