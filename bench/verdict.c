@@ -28,19 +28,26 @@ static void row_name(FILE *out, const struct plan *plan, struct cell cell)
 
 static bool is_floor(enum driver_group group) { return group == DRIVER_FLOOR || group == DRIVER_REPLACING; }
 
-/* On disk: of each of the subjects, and with the values' size, which these runs vary. */
+/* On disk each row is of one of the subjects, each peer has its line, and the values' size, which these runs vary, is told. */
+static bool is_on_disk(const struct plan *plan) { return report_find(plan, DRIVER_ON_DISK) >= 0; }
+
+static void disk_name(FILE *out, const struct plan *plan, struct cell cell)
+{
+    fprintf(out, "%s-%zu %" PRIu64, report_metric(cell.metric), plan->value_bytes, plan->keys[cell.keys]);
+}
+
 static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enum driver_group group)
 {
-    if (group == DRIVER_ON_DISK) {
-        fprintf(out, "ratio %s %s-%zu %" PRIu64, plan->drivers[cell.driver]->name, report_metric(cell.metric),
-                plan->value_bytes, plan->keys[cell.keys]);
-        return;
-    }
-    if (is_floor(group))
+    if (!is_floor(group))
+        fputs("ratio ", out);
+    if (is_floor(group) || group != DRIVER_ON_DISK)
         fprintf(out, "%s ", report_group(group));
-    else
-        fprintf(out, "ratio %s ", report_group(group));
-    row_name(out, plan, cell);
+    if (is_on_disk(plan)) {
+        fprintf(out, "%s ", plan->drivers[cell.driver]->name);
+        disk_name(out, plan, cell);
+    } else {
+        row_name(out, plan, cell);
+    }
 }
 
 static bool is_put(unsigned metric)
@@ -49,40 +56,64 @@ static bool is_put(unsigned metric)
            workloads[metric].reads_percent < 100;
 }
 
+static void ratio_to(FILE *out, const struct results *results, struct cell cell, enum driver_group group, unsigned peer)
+{
+    int tie;
+    double ratio = results_ratio(results, cell, peer, &tie);
+    if (isnan(ratio))
+        return;
+    ratio_name(out, results->plan, cell, group);
+    if (!is_floor(group))
+        fprintf(out, " %s", results->plan->drivers[peer]->name);
+    fprintf(out, " %.2f%s\n", ratio, tie ? " tie" : "");
+}
+
 static void ratio_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
 {
     const struct plan *plan = results->plan;
-    int best = results_best(results, cell, group), tie;
+    int best = results_best(results, cell, group);
     if (best < 0 || (group == DRIVER_REPLACING && !is_put(cell.metric)))
         return;
-    double ratio = results_ratio(results, cell, (unsigned)best, &tie);
-    if (isnan(ratio))
+    if (group != DRIVER_ON_DISK) {
+        ratio_to(out, results, cell, group, (unsigned)best);
         return;
-    ratio_name(out, plan, cell, group);
-    if (!is_floor(group))
-        fprintf(out, " %s", plan->drivers[best]->name);
-    fprintf(out, " %.2f%s\n", ratio, tie ? " tie" : "");
+    }
+    for (unsigned i = 0; i < plan->drivers_n; i++)
+        if (plan->drivers[i]->group == group)
+            ratio_to(out, results, cell, group, i);
 }
 
 /* The floor whose work this is, or -1. */
 static int floor_of(const struct plan *plan, unsigned metric)
 {
-    return report_find(plan, is_put(metric) ? DRIVER_REPLACING : DRIVER_FLOOR);
+    return report_find(plan, is_put(metric) && !is_on_disk(plan) ? DRIVER_REPLACING : DRIVER_FLOOR);
+}
+
+static void bound_to(FILE *out, const struct results *results, struct cell cell, unsigned peer)
+{
+    const struct plan *plan = results->plan;
+    int tie;
+    double ratio = results_ratio(results, cell, peer, &tie);
+    if (isnan(ratio))
+        return;
+    fprintf(out, "bound ");
+    if (is_on_disk(plan))
+        disk_name(out, plan, cell);
+    else
+        row_name(out, plan, cell);
+    fprintf(out, " %s %.2f%s\n", plan->drivers[peer]->name, ratio, tie ? " tie" : "");
 }
 
 static void bound_line(FILE *out, const struct results *results, struct cell cell, enum driver_group group)
 {
     const struct plan *plan = results->plan;
-    int floor = floor_of(plan, cell.metric), best = results_best(results, cell, group), tie;
+    int floor = floor_of(plan, cell.metric), best = results_best(results, cell, group);
     if (floor < 0 || best < 0)
         return;
     cell.driver = (unsigned)floor;
-    double ratio = results_ratio(results, cell, (unsigned)best, &tie);
-    if (isnan(ratio))
-        return;
-    fprintf(out, "bound ");
-    row_name(out, plan, cell);
-    fprintf(out, " %s %.2f%s\n", plan->drivers[best]->name, ratio, tie ? " tie" : "");
+    for (unsigned i = 0; i < plan->drivers_n; i++)
+        if (group == DRIVER_ON_DISK ? plan->drivers[i]->group == group : i == (unsigned)best)
+            bound_to(out, results, cell, i);
 }
 
 typedef void line_fn(FILE *out, const struct results *results, struct cell cell, enum driver_group group);
@@ -186,8 +217,8 @@ void verdict_lines(FILE *out, const struct results *results)
     for (unsigned i = 0; i < plan->drivers_n; i++)
         for (unsigned group = 0; plan->drivers[i]->group == DRIVER_SUBJECT && group < sizeof groups / sizeof groups[0]; group++)
             each_row(out, results, i, groups[group], ratio_line);
-    each_row(out, results, 0, DRIVER_SAME_CONTRACT, bound_line);
+    each_row(out, results, 0, is_on_disk(plan) ? DRIVER_ON_DISK : DRIVER_SAME_CONTRACT, bound_line);
     int floor = report_find(plan, DRIVER_FLOOR);
-    if (floor >= 0)
+    if (floor >= 0 && !is_on_disk(plan))
         judge_floor(out, results, (unsigned)floor);
 }

@@ -32,6 +32,7 @@
 const struct peer peers[] = {
     { &driver_store, "store", NULL },
     { &driver_map, "map", NULL },
+    { &driver_store_floor, "floor", NULL },
     { WRITEMAP_DRIVER, "lmdb_writemap", "liblmdb-dev" },
     { LMDB_DRIVER, "lmdb", "liblmdb-dev" },
     { TKRZW_DRIVER, "tkrzw_hash", "libtkrzw-dev g++" },

@@ -16,6 +16,7 @@ extern "C" {
 
 extern const struct driver driver_store;
 extern const struct driver driver_map;
+extern const struct driver driver_store_floor;
 extern const struct driver driver_lmdb_writemap;
 extern const struct driver driver_lmdb_disk;
 extern const struct driver driver_tkrzw;
