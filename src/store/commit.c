@@ -310,6 +310,8 @@ int store_commit(struct store *store)
         return SHOAL_OK;
     int rc = txn_begin(store);
     if (rc == SHOAL_OK)
+        rc = txn_broken(store, space_shorten(&store->space));
+    if (rc == SHOAL_OK)
         rc = txn_broken(store, publish(store, true));
     if (rc == SHOAL_OK)
         txn_cut(store, CUT_PAGES);

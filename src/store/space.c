@@ -452,6 +452,11 @@ int space_release(struct space *space)
     return rc;
 }
 
+int space_shorten(struct space *space)
+{
+    return space->pages_end > space->row_end ? space_release(space) : SHOAL_OK;
+}
+
 static bool is_used(const struct page_zone *map, uint32_t i)
 {
     enum page_use use = map_get(map, i);

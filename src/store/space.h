@@ -97,6 +97,9 @@ int space_write(struct space *space, struct queue *queue, struct page_meta *io_m
 
 /* In a transaction: what may be free again is, in all zones; without this a zone's map waits until something in it changes. */
 int space_release(struct space *space);
+/* The same, where the file is longer than it should be: else what is held in a zone that nobody writes to any more would keep
+ * it so. */
+int space_shorten(struct space *space);
 /* Below this page there would be room for everything that lies behind it. */
 int space_limit(struct space *space, uint64_t *ret_page);
 

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How large the file gets, and in how many calls it is written (docs/store.md: Writing): counted, while records are replaced
+ * at random, and behind the deletion of most of them.
+ */
+#include "store/frame.h"
+
+#include "lib/random.h"
+#include "store/file.h"
+#include "store/page.h"
+
+#define SLACK_PAGES 600u /* a row and its remainders, maps of zones, indices */
+
+static uint64_t calls_n, pages_n;
+
+int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
+{
+    calls_n++;
+    for (size_t i = 0; i < parts_n; i++)
+        pages_n += parts[i].bytes / PAGE_BYTES;
+    return __real_file_write(file, parts, parts_n, at);
+}
+
+static void done(int rc)
+{
+    if (rc != 0)
+        fail_msg("%d: %s", rc, shoal_error_text());
+}
+
+struct work {
+    struct store *store;
+    uint32_t keys_n;
+    size_t value_bytes;
+    uint64_t random;
+};
+
+static void put_one(const struct work *work, uint64_t i)
+{
+    static const uint8_t value[1000];
+    struct store_record record = { .key = &i, .key_bytes = sizeof i, .value = value, .value_bytes = work->value_bytes };
+    done(store_put(work->store, &record, NULL));
+}
+
+static void fill(const struct work *work)
+{
+    for (uint32_t i = 0; i < work->keys_n; i++) {
+        if (i % 5000 == 0)
+            done(store_lock(work->store, 1000));
+        put_one(work, i);
+        if (i % 5000 == 4999 || i + 1 == work->keys_n) {
+            done(store_commit(work->store));
+            store_unlock(work->store);
+        }
+    }
+}
+
+/* Each fifth of them is a commit. */
+static void replace(struct work *work, unsigned transactions_n, unsigned puts_n)
+{
+    for (unsigned t = 0; t < transactions_n; t++) {
+        done(store_lock(work->store, 1000));
+        for (unsigned i = 0; i < puts_n; i++)
+            put_one(work, random_below(&work->random, work->keys_n));
+        done(t % 5 == 4 ? store_commit(work->store) : store_publish(work->store));
+        store_unlock(work->store);
+    }
+}
+
+static void delete_from(struct work *work, uint32_t from)
+{
+    done(store_lock(work->store, 1000));
+    for (uint64_t i = from; i < work->keys_n; i++)
+        done(store_delete(work->store, &i, sizeof i));
+    done(store_commit(work->store));
+    store_unlock(work->store);
+    work->keys_n = from;
+}
+
+static uint64_t live(const struct store_stat *stat) { return stat->pages_n - stat->free_n - stat->held_n; }
+
+/* As many pages free as the root leads to; held are at most those that the last commit's root led to. */
+static void assert_size(const struct work *work, const char *when)
+{
+    struct store_stat stat;
+    done(store_stat(work->store, &stat));
+    print_message("%s: %llu pages, of which %llu are in use and %llu held; %.1f pages in a call\n", when,
+                  (unsigned long long)stat.pages_n, (unsigned long long)live(&stat), (unsigned long long)stat.held_n,
+                  (double)pages_n / (double)calls_n);
+    assert_true(stat.pages_n <= 3 * live(&stat) + SLACK_PAGES);
+    assert_true(stat.file_bytes <= (stat.pages_n + SLACK_PAGES) * PAGE_BYTES);
+}
+
+static void check_one(struct frame *frame, uint32_t keys_n, size_t value_bytes)
+{
+    struct work work = { frame_open(frame), keys_n, value_bytes, 5 };
+    fill(&work);
+    replace(&work, 20, keys_n / 10);
+    calls_n = pages_n = 0;
+    replace(&work, 40, keys_n / 10);
+    assert_size(&work, "a tenth of the keys in a transaction");
+    assert_true(pages_n > 4 * calls_n);
+    replace(&work, 200, 200);
+    calls_n = pages_n = 0;
+    replace(&work, 200, 200);
+    assert_size(&work, "200 keys in a transaction");
+    assert_true(pages_n > 4 * calls_n);
+    assert_store_sound(work.store);
+    delete_from(&work, keys_n / 10);
+    replace(&work, 300, 200);
+    assert_size(&work, "behind the deletion of nine tenths");
+    assert_store_sound(work.store);
+    frame_close(frame);
+}
+
+static void small_records(void **state) { check_one(*state, 40000, 100); }
+
+/* The pages in use end near the end of a zone now and then. */
+static void several_zones(void **state) { check_one(*state, 50000, 1000); }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { FRAME_TEST(small_records), FRAME_TEST(several_zones) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
