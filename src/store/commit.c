@@ -21,6 +21,7 @@
 #define HELD_BYTES_MAX ((uint64_t)64 << 20)
 #define HELD_SHARE 2 /* of the file */
 #define CUT_PAGES 256u /* a file is cut when it saves so many */
+#define STAY_TRANSACTIONS 1000u /* behind one for which the disk had no room */
 
 /* -- Lock ---------------------------------------------------------------------------------------- */
 
@@ -215,14 +216,21 @@ int txn_begin(struct store *store)
     store->changed = true;
     board_pins(&store->board, &pins);
     space_begin(&store->space, txn, BOARD_TXN(store->durable), pins.oldest, pins.newest);
+    if (store->stays > 0) {
+        store->stays--;
+        space_stay(&store->space);
+    }
     tree_begin(&store->tree, txn);
     return SHOAL_OK;
 }
 
+/* On a full disk the next one finds room in the file, if there is any. */
 int txn_broken(struct store *store, int rc)
 {
     if (rc < 0)
         store->broken = rc;
+    if (rc == SHOAL_EFULL)
+        store->stays = STAY_TRANSACTIONS;
     return rc;
 }
 

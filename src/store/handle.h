@@ -42,6 +42,7 @@ struct store {
     uint64_t root, durable; /* words of the board, as they are */
     uint64_t txn;           /* that changes are made by */
     uint64_t records_n, record_bytes, version_next; /* as the next meta will say */
+    unsigned stays;         /* transactions to come that do not make the file longer for the sake of rows */
     uint64_t seen_started;  /* no meta of a dead holder is newer than `root`, up to here */
     struct space space;
     struct tree tree;

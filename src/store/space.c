@@ -246,6 +246,12 @@ void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64
     space->packs = false;
 }
 
+void space_stay(struct space *space)
+{
+    if (space->row_end > space->pages_end)
+        space->row_end = space->pages_end;
+}
+
 void space_pack(struct space *space) { space->packs = true; }
 
 /* -- Take and free --------------------------------------------------------------------------------- */

@@ -68,6 +68,8 @@ void space_drop(struct space *space);
 /* Before the first change of a transaction.  Pinned: the oldest and newest one; UINT64_MAX and 0 where none is. */
 void space_begin(struct space *space, uint64_t txn, uint64_t durable_txn, uint64_t oldest_pinned, uint64_t newest_pinned);
 
+/* In this transaction no rows are put behind the file's end. */
+void space_stay(struct space *space);
 /* One run of 1..pages_n pages; of at least `least` (1..SPACE_RUN_SURE). */
 #define SPACE_RUN_SURE 64u
 int space_take(struct space *space, uint64_t pages_n, uint64_t least, uint64_t *ret_page, uint64_t *ret_pages_n);

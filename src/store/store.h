@@ -94,6 +94,7 @@ int store_look(struct store *store, const void *key, size_t key_bytes, void *buf
                struct store_record *ret_record);
 int store_publish(struct store *store);
 int store_commit(struct store *store);
+/* On a full disk a transaction fails, although the file may have room: the next ones are content with that. */
 void store_abort(struct store *store);
 
 /* -- Walking ------------------------------------------------------------------------------------- */

@@ -184,12 +184,22 @@ static void evict_copied(struct hunt *h)
     }
 }
 
+/* A full disk may still have room within the store's file, which the second try is content with. */
+static int copy_locked(struct hunt *h)
+{
+    int rc = copy_down(h->tier, h->a, h->copies, store_publish);
+    if (rc != SHOAL_EFULL)
+        return rc;
+    store_abort(h->tier->store);
+    return copy_down(h->tier, h->a, h->copies, store_publish);
+}
+
 static int copy_and_evict(struct hunt *h)
 {
     int rc = store_lock(h->tier->store, COPY_LOCK_MS);
     if (rc != 0)
         return rc;
-    rc = copy_down(h->tier, h->a, h->copies, store_publish);
+    rc = copy_locked(h);
     store_unlock(h->tier->store);
     evict_copied(h); /* also where one of them could not be copied */
     return rc;

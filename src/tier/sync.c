@@ -109,20 +109,47 @@ static void mark_under_way(const struct segment *s)
 
 /* -- Calls ---------------------------------------------------------------------------------------------- */
 
-/* Words from *io_word on, as long as one may hold the lock. */
-static int pass(struct pass *p, uint64_t *io_word)
+static void pass_empty(struct pass *p)
+{
+    p->words_n = p->batches = 0;
+    p->copies->n = 0;
+    p->copies->bytes = 0;
+}
+
+/* On a full disk once more, in the room that the store's file has (store_abort).  What was taken is still marked. */
+static bool pass_again(struct pass *p, int rc)
+{
+    if (rc != SHOAL_EFULL)
+        return false;
+    store_abort(p->tier->store);
+    pass_empty(p);
+    return true;
+}
+
+static int pass_locked(struct pass *p, uint64_t *io_word)
 {
     const struct segment *s = p->tier->segment;
-    int rc = store_lock(p->tier->store, COPY_LOCK_MS);
-    if (rc != 0)
-        return rc;
+    int rc = 0;
     p->batches = 0;
     while (rc == 0 && *io_word < s->geo.dirty_n && p->batches < PASS_COPIES) {
         rc = take_word(p, *io_word);
         *io_word += rc == 0;
     }
-    if (rc == 0)
-        rc = flush_copies(p, *io_word == s->geo.dirty_n ? store_commit : store_publish);
+    return rc == 0 ? flush_copies(p, *io_word == s->geo.dirty_n ? store_commit : store_publish) : rc;
+}
+
+/* Words from *io_word on, as long as one may hold the lock. */
+static int pass(struct pass *p, uint64_t *io_word)
+{
+    uint64_t first = *io_word;
+    int rc = store_lock(p->tier->store, COPY_LOCK_MS);
+    if (rc != 0)
+        return rc;
+    rc = pass_locked(p, io_word);
+    if (pass_again(p, rc)) {
+        *io_word = first;
+        rc = pass_locked(p, io_word);
+    }
     store_unlock(p->tier->store);
     return rc;
 }
@@ -131,13 +158,11 @@ static int pass_begin(struct tier *tier, struct attachment *a, struct pass *ret)
 {
     ret->tier = tier;
     ret->a = a;
-    ret->copies = malloc(sizeof *ret->copies);
-    ret->words_n = ret->batches = 0;
     ret->code = 0;
+    ret->copies = malloc(sizeof *ret->copies);
     if (ret->copies == NULL)
         return error_os("sync");
-    ret->copies->n = 0;
-    ret->copies->bytes = 0;
+    pass_empty(ret);
     return 0;
 }
 
@@ -202,6 +227,8 @@ int tier_sync_key(struct tier *tier, struct attachment *a, const struct probe *p
         rc = store_lock(tier->store, COPY_LOCK_MS);
     if (rc == 0) {
         rc = key_pass(&p, probe);
+        if (pass_again(&p, rc))
+            rc = key_pass(&p, probe);
         store_unlock(tier->store);
     }
     return pass_end(&p, rc);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * How large the file gets, and in how many calls it is written (docs/store.md: Writing): counted, while records are replaced
- * at random, and behind the deletion of most of them.
+ * at random, and behind the deletion of most of them; and what is done where it can get no larger.
  */
 #include "store/frame.h"
+
+#include <errno.h>
 
 #include "lib/random.h"
 #include "store/file.h"
@@ -12,14 +14,19 @@
 #define SLACK_PAGES 600u /* a row and its remainders, maps of zones, indices */
 
 static uint64_t calls_n, pages_n;
+static uint64_t disk_end; /* no byte from here on can be written; 0: all */
 
 int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
 int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
 int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
 {
-    calls_n++;
+    uint64_t bytes = 0;
     for (size_t i = 0; i < parts_n; i++)
-        pages_n += parts[i].bytes / PAGE_BYTES;
+        bytes += parts[i].bytes;
+    calls_n++;
+    pages_n += bytes / PAGE_BYTES;
+    if (disk_end > 0 && at + bytes > disk_end)
+        return ENOSPC;
     return __real_file_write(file, parts, parts_n, at);
 }
 
@@ -119,8 +126,46 @@ static void small_records(void **state) { check_one(*state, 40000, 100); }
 /* The pages in use end near the end of a zone now and then. */
 static void several_zones(void **state) { check_one(*state, 50000, 1000); }
 
+/* -- A full disk -- */
+
+static int replace_some(struct work *work, unsigned puts_n, bool commits)
+{
+    done(store_lock(work->store, 1000));
+    for (unsigned i = 0; i < puts_n; i++)
+        put_one(work, random_below(&work->random, work->keys_n));
+    int rc = commits ? store_commit(work->store) : store_publish(work->store);
+    store_unlock(work->store);
+    return rc;
+}
+
+/* Where the file has room, one transaction fails, and those behind it are content with that. */
+static void a_full_disk_is_no_full_file(void **state)
+{
+    struct frame *frame = *state;
+    struct work work = { frame_open(frame), 40000, 100, 5 };
+    struct store_stat stat;
+    unsigned failed_n = 0;
+    fill(&work);
+    replace(&work, 200, 200);
+    delete_from(&work, work.keys_n * 3 / 4); /* so much is free, and rows would not be found for all */
+    done(store_stat(work.store, &stat));
+    disk_end = stat.file_bytes;
+    for (unsigned t = 0; t < 500; t++) {
+        int rc = replace_some(&work, 300, t % 5 == 4);
+        failed_n += rc != 0;
+        if (rc != 0)
+            assert_store_refused(rc, SHOAL_EFULL, "No space left");
+    }
+    print_message("%u of 500 transactions failed\n", failed_n);
+    assert_true(failed_n <= 1);
+    disk_end = 0;
+    assert_store_sound(work.store);
+    frame_close(frame);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { FRAME_TEST(small_records), FRAME_TEST(several_zones) };
+    const struct CMUnitTest tests[] = { FRAME_TEST(small_records), FRAME_TEST(several_zones),
+                                        FRAME_TEST(a_full_disk_is_no_full_file) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A map above a store whose disk is full: what it has is replaced and deleted nevertheless, in the room that the store's file
+ * has, and nobody is told.
+ */
+#include <errno.h>
+
+#include "lib/random.h"
+#include "store/file.h"
+#include "store/frame.h"
+#include "store/page.h"
+
+#define KEYS_N 20000u
+
+static uint64_t disk_end; /* no byte from here on can be written; 0: all */
+static unsigned failed_n; /* calls */
+
+int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
+int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < parts_n; i++)
+        bytes += parts[i].bytes;
+    if (disk_end == 0 || at + bytes <= disk_end)
+        return __real_file_write(file, parts, parts_n, at);
+    failed_n++;
+    return ENOSPC;
+}
+
+static void done(int rc)
+{
+    if (rc != 0)
+        fail_msg("%d: %s", rc, shoal_error_text());
+}
+
+static void put(struct shoal *map, uint64_t key, uint64_t of)
+{
+    uint64_t value[12] = { of };
+    done(shoal_put(map, &key, sizeof key, value, sizeof value));
+}
+
+static uint64_t get(struct shoal *map, uint64_t key)
+{
+    uint64_t value[12];
+    size_t bytes;
+    done(shoal_get(map, &key, sizeof key, value, sizeof value, &bytes));
+    return value[0];
+}
+
+/* Pages that the root leads to, and all of the file. */
+static uint64_t live_pages(struct shoal *map, uint64_t *ret_all)
+{
+    struct shoal_store_stat stat = SHOAL_STORE_STAT_INIT;
+    done(shoal_store_stat(map, NULL, &stat));
+    *ret_all = stat.file_bytes / stat.page_bytes;
+    return stat.pages - stat.free_pages - stat.held_pages;
+}
+
+static void what_is_there_is_replaced(void **state)
+{
+    struct frame *frame = *state;
+    struct shoal_options options = SHOAL_OPTIONS_INIT;
+    struct shoal *map;
+    char path[128];
+    static uint64_t last[KEYS_N];
+    uint64_t random = 3;
+    (void)snprintf(path, sizeof path, "%s/map", frame->dir);
+    done(shoal_size_for(KEYS_N / 10, 8, 96, &options));
+    options.store = frame->path;
+    options.on_full = SHOAL_FULL_SPILL;
+    done(shoal_create(path, &options, &map));
+    for (uint64_t key = 0; key < KEYS_N; key++)
+        put(map, key, last[key] = 1);
+    done(shoal_sync(map));
+    uint64_t pages, live = live_pages(map, &pages);
+    for (uint64_t i = 2; i < 5 * KEYS_N && pages < 2 * live; i++) { /* so that it has room, and would have more */
+        uint64_t key = random_below(&random, KEYS_N);
+        put(map, key, last[key] = i);
+        live = live_pages(map, &pages);
+    }
+    done(shoal_sync(map));
+    (void)live_pages(map, &pages);
+    disk_end = pages * PAGE_BYTES;
+    for (uint64_t i = 0; i < 5 * KEYS_N; i++) {
+        uint64_t key = random_below(&random, KEYS_N);
+        put(map, key, last[key] = i + 1000000);
+        if (i % 500 == 0)
+            done(shoal_sync(map)); /* else what is replaced stays held */
+    }
+    print_message("%llu pages, of which %llu in use; %u calls failed\n", (unsigned long long)pages, (unsigned long long)live,
+                  failed_n);
+    assert_true(failed_n > 0);
+    disk_end = 0;
+    for (uint64_t key = 0; key < KEYS_N; key++)
+        assert_int_equal(get(map, key), last[key]);
+    shoal_close(map);
+    done(shoal_unlink(path));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = { FRAME_TEST(what_is_there_is_replaced) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
