@@ -15,6 +15,9 @@
 #define SPARE_SHARE 4u
 #define SPARE_LEAST (2 * LEFT_MAX)
 
+#define PLACES_FOR_EACH 4u /* bucket that may be kept; a power of two */
+#define HAND_LOOKS 64u     /* more are not in a row without a bucket, but by chance */
+
 #define LINE_BYTES 64u
 #define LINES_TO_LOOK 4u /* name, head and first words of a bucket */
 #define LINES_TO_COPY 6u /* what follows, the processor asks for by itself */
@@ -35,12 +38,12 @@ static void places_free(struct cache_places *places)
 
 static uint64_t nodes_n(void) { return CACHE_NODES; }
 
-static uint64_t buckets_n(void)
+static uint64_t bucket_places_n(void)
 {
     uint64_t n = CACHE_BUCKETS_MAX, most = os_memory_bytes() / CACHE_MEMORY_SHARE / PAGE_BYTES;
     while (n > CACHE_BUCKETS_LEAST && n > most)
         n /= 2;
-    return n;
+    return n * PLACES_FOR_EACH;
 }
 
 /* The places are made for the first page: many stores are opened for one lookup, or none. */
@@ -73,13 +76,13 @@ struct cache_place *cache_node_place(struct cache *cache, uint64_t page)
 
 struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page)
 {
-    return place_of(places_of(&cache->buckets, buckets_n), page);
+    return place_of(places_of(&cache->buckets, bucket_places_n), page);
 }
 
 uint64_t cache_buckets_n(struct cache *cache)
 {
-    const struct cache_places *places = places_of(&cache->buckets, buckets_n);
-    return places != NULL ? places->n : 0;
+    const struct cache_places *places = places_of(&cache->buckets, bucket_places_n);
+    return places != NULL ? places->n / PLACES_FOR_EACH : 0;
 }
 
 static unsigned long spare_max(struct cache *cache)
@@ -105,6 +108,35 @@ void cache_keep(struct cache *cache, struct cached **place, struct cached *cache
     struct cached *old = urcu_bp_xchg_pointer(place, cached);
     if (old != NULL)
         leave(cache, old);
+}
+
+static void bucket_leaves(struct cache *cache, struct cached *old)
+{
+    uatomic_dec(&cache->kept_n);
+    leave(cache, old);
+}
+
+/* The next one that the hand meets, whichever that is. */
+static void make_room(struct cache *cache)
+{
+    struct cache_places *places = urcu_bp_dereference(cache->buckets);
+    for (unsigned looks = 0; looks < HAND_LOOKS; looks++) {
+        struct cache_place *place = &places->place[uatomic_add_return(&cache->hand, 1) & (places->n - 1)];
+        struct cached *old = uatomic_read(&place->cached);
+        if (old != NULL && uatomic_cmpxchg(&place->cached, old, NULL) == old) {
+            bucket_leaves(cache, old);
+            return;
+        }
+    }
+}
+
+void cache_keep_bucket(struct cache *cache, struct cache_place *place, struct cached *cached)
+{
+    if (uatomic_add_return(&cache->kept_n, 1) > cache_buckets_n(cache))
+        make_room(cache);
+    struct cached *old = urcu_bp_xchg_pointer(&place->cached, cached);
+    if (old != NULL)
+        bucket_leaves(cache, old);
 }
 
 /* Asked for together, instead of one after the other as they are met. */
@@ -166,6 +198,7 @@ struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned dep
     urcu_bp_read_unlock();
     if (!taken)
         return NULL;
+    uatomic_dec(&cache->kept_n);
     if (is_alone(cache))
         return cached;
     leave(cache, cached);
@@ -174,7 +207,7 @@ struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned dep
 
 void cache_put_back(struct cache *cache, struct cached *cached)
 {
-    cache_keep(cache, &cache_bucket_place(cache, cached->ref.page)->cached, cached);
+    cache_keep_bucket(cache, cache_bucket_place(cache, cached->ref.page), cached);
 }
 
 void cache_expect(struct cache *cache, uint64_t page, bool place_is_near)
@@ -196,8 +229,9 @@ static void forget(struct cache *cache, struct cache_place *place, uint64_t page
     const struct cached *cached = urcu_bp_dereference(place->cached);
     bool is_it = cached != NULL && cached->ref.page == page;
     urcu_bp_read_unlock();
-    if (is_it)
-        cache_keep(cache, &place->cached, NULL);
+    struct cached *old = is_it ? urcu_bp_xchg_pointer(&place->cached, NULL) : NULL;
+    if (old != NULL)
+        bucket_leaves(cache, old);
 }
 
 void cache_forget(struct cache *cache, struct page_ref ref)
@@ -212,7 +246,7 @@ void cache_written(struct cache *cache, struct page_ref ref, struct cached *cach
     struct cache_place *place = cache_bucket_place(cache, ref.page);
     if (place != NULL && uatomic_read(&cache->left_n) < spare_max(cache) && !cached->has_large) {
         cached->ref = ref;
-        cache_keep(cache, &place->cached, cached);
+        cache_keep_bucket(cache, place, cached);
         return;
     }
     if (place != NULL)

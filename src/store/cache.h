@@ -45,7 +45,8 @@ static inline struct cached *cached_of(const void *page)
     return (struct cached *)((uintptr_t)page - offsetof(struct cached, node));
 }
 
-/* Each page has one place where it may be kept, by its number. */
+/* Each page has one place where it may be kept, by its number.  There are more places than buckets may be kept, so that few of
+ * a file meet in one: pages in use are spread over a file of two or three times their number. */
 struct cache_place {
     struct cached *cached; /* RCU */
     uint64_t asked;        /* the page that was read last, since it was not kept; relaxed: a hint */
@@ -65,6 +66,8 @@ struct cache {
     const void *reader;           /* C3; NULL: nobody yet, or an address of its own for each thread */
     struct cache_places *nodes;   /* RCU; NULL before the first is kept, then as it is */
     struct cache_places *buckets; /* likewise */
+    unsigned long kept_n;         /* of buckets */
+    unsigned long hand;           /* the place whose bucket leaves next where another one comes */
     struct cached *left;  /* replaced, still to be freed; a list, pushed one by one and taken whole */
     unsigned long left_n; /* about how many */
     struct cached *spare; /* lists of free ones, for who writes; likewise */
@@ -78,10 +81,12 @@ void cache_close(struct cache *cache); /* nobody reads any more */
 struct cache_place *cache_node_place(struct cache *cache, uint64_t page);
 struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page);
 
-uint64_t cache_buckets_n(struct cache *cache); /* places; 0: no memory */
+uint64_t cache_buckets_n(struct cache *cache); /* that may be kept; 0: no memory */
 
-/* In the place of what was there, which is left. */
+/* A node or meta, in the place of what was there, which is left. */
 void cache_keep(struct cache *cache, struct cached **place, struct cached *cached);
+/* Likewise; another one leaves for it where as many are kept as may be. */
+void cache_keep_bucket(struct cache *cache, struct cache_place *place, struct cached *cached);
 /* Under RCU: the bucket of that name and range, if it is kept there. */
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash);
 /* Before the place of a bucket is looked at by who does not hold the lock. */

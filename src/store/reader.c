@@ -214,7 +214,7 @@ static void bucket_keep(struct store *store, struct cache_place *place, struct p
     made->ref = ref;
     made->has_large = false; /* C2 */
     made->bucket = *bucket;
-    cache_keep(&store->cache, &place->cached, made);
+    cache_keep_bucket(&store->cache, place, made);
 }
 
 static int get_below(struct store *store, const struct reader_root *root, const struct wanted *w,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A bucket in memory is changed where it is only while nobody else can be reading it (cache.h, C3).
+ * A bucket in memory is changed where it is only while nobody else can be reading it (cache.h, C3); and no more are kept than
+ * may be.
  */
 #include "store/frame.h"
 
@@ -26,11 +27,13 @@ static void keep_one(struct cache *cache)
     uatomic_set(&cache->reader, NULL);
 }
 
-static bool is_kept(struct cache *cache)
+static bool is_kept_as(struct cache *cache, struct page_ref name)
 {
     struct bucket bucket;
-    return cache_copy(cache, ref, 0, 0, &bucket);
+    return cache_copy(cache, name, 0, 0, &bucket);
 }
+
+static bool is_kept(struct cache *cache) { return is_kept_as(cache, ref); }
 
 static void *come(void *cache)
 {
@@ -74,6 +77,27 @@ static void beside_another_reader_it_is_copied(void **state)
         assert_true(is_kept(&cache));
         cache_close(&cache);
     }
+}
+
+/* Whoever comes last is kept, and no more than may be. */
+static void others_leave(void **state)
+{
+    (void)state;
+    struct cache cache = { 0 };
+    const uint64_t most = cache_buckets_n(&cache), pages_n = most + most / 4;
+    uint64_t kept_n = 0;
+    for (uint64_t page = 1; page <= pages_n; page++) {
+        struct cached *cached = calloc(1, sizeof *cached);
+        assert_non_null(cached);
+        cache_written(&cache, (struct page_ref){ page, 3 }, cached);
+        assert_true(is_kept_as(&cache, (struct page_ref){ page, 3 }));
+        cache_tidy(&cache);
+    }
+    for (uint64_t page = 1; page <= pages_n; page++)
+        kept_n += is_kept_as(&cache, (struct page_ref){ page, 3 });
+    assert_int_equal(kept_n, most);
+    assert_int_equal(cache.kept_n, most);
+    cache_close(&cache);
 }
 
 /* -- At the same time ------------------------------------------------------------------------------ */
@@ -133,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_only_reader_takes_it),
         cmocka_unit_test(beside_another_reader_it_is_copied),
+        cmocka_unit_test(others_leave),
         cmocka_unit_test(who_comes_meanwhile_finds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
