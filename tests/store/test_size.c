@@ -5,30 +5,11 @@
  */
 #include "store/frame.h"
 
-#include <errno.h>
-
+#include "lib/disk.h"
 #include "lib/random.h"
-#include "store/file.h"
 #include "store/page.h"
 
 #define SLACK_PAGES 600u /* a row and its remainders, maps of zones, indices */
-
-static uint64_t calls_n, pages_n;
-static uint64_t disk_end; /* no byte from here on can be written; 0: all */
-
-int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
-int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
-int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < parts_n; i++)
-        bytes += parts[i].bytes;
-    calls_n++;
-    pages_n += bytes / PAGE_BYTES;
-    if (disk_end > 0 && at + bytes > disk_end)
-        return ENOSPC;
-    return __real_file_write(file, parts, parts_n, at);
-}
 
 static void done(int rc)
 {
@@ -94,7 +75,7 @@ static void assert_size(const struct work *work, const char *when)
     done(store_stat(work->store, &stat));
     print_message("%s: %llu pages, of which %llu are in use and %llu held; %.1f pages in a call\n", when,
                   (unsigned long long)stat.pages_n, (unsigned long long)live(&stat), (unsigned long long)stat.held_n,
-                  (double)pages_n / (double)calls_n);
+                  (double)disk.pages_n / (double)disk.calls_n);
     assert_true(stat.pages_n <= 3 * live(&stat) + SLACK_PAGES);
     assert_true(stat.file_bytes <= (stat.pages_n + SLACK_PAGES) * PAGE_BYTES);
 }
@@ -104,15 +85,15 @@ static void check_one(struct frame *frame, uint32_t keys_n, size_t value_bytes)
     struct work work = { frame_open(frame), keys_n, value_bytes, 5 };
     fill(&work);
     replace(&work, 20, keys_n / 10);
-    calls_n = pages_n = 0;
+    disk.calls_n = disk.pages_n = 0;
     replace(&work, 40, keys_n / 10);
     assert_size(&work, "a tenth of the keys in a transaction");
-    assert_true(pages_n > 4 * calls_n);
+    assert_true(disk.pages_n > 4 * disk.calls_n);
     replace(&work, 200, 200);
-    calls_n = pages_n = 0;
+    disk.calls_n = disk.pages_n = 0;
     replace(&work, 200, 200);
     assert_size(&work, "200 keys in a transaction");
-    assert_true(pages_n > 4 * calls_n);
+    assert_true(disk.pages_n > 4 * disk.calls_n);
     assert_store_sound(work.store);
     delete_from(&work, keys_n / 10);
     replace(&work, 300, 200);
@@ -149,7 +130,7 @@ static void a_full_disk_is_no_full_file(void **state)
     replace(&work, 200, 200);
     delete_from(&work, work.keys_n * 3 / 4); /* so much is free, and rows would not be found for all */
     done(store_stat(work.store, &stat));
-    disk_end = stat.file_bytes;
+    disk.end = stat.file_bytes;
     for (unsigned t = 0; t < 500; t++) {
         int rc = replace_some(&work, 300, t % 5 == 4);
         failed_n += rc != 0;
@@ -158,7 +139,7 @@ static void a_full_disk_is_no_full_file(void **state)
     }
     print_message("%u of 500 transactions failed\n", failed_n);
     assert_true(failed_n <= 1);
-    disk_end = 0;
+    disk.end = 0;
     assert_store_sound(work.store);
     frame_close(frame);
 }

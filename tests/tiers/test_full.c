@@ -3,30 +3,12 @@
  * A map above a store whose disk is full: what it has is replaced and deleted nevertheless, in the room that the store's file
  * has, and nobody is told.
  */
-#include <errno.h>
-
+#include "lib/disk.h"
 #include "lib/random.h"
-#include "store/file.h"
 #include "store/frame.h"
 #include "store/page.h"
 
 #define KEYS_N 20000u
-
-static uint64_t disk_end; /* no byte from here on can be written; 0: all */
-static unsigned failed_n; /* calls */
-
-int __real_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
-int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at);
-int __wrap_file_write(int file, const struct file_part *parts, size_t parts_n, uint64_t at)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < parts_n; i++)
-        bytes += parts[i].bytes;
-    if (disk_end == 0 || at + bytes <= disk_end)
-        return __real_file_write(file, parts, parts_n, at);
-    failed_n++;
-    return ENOSPC;
-}
 
 static void done(int rc)
 {
@@ -81,17 +63,17 @@ static void what_is_there_is_replaced(void **state)
     }
     done(shoal_sync(map));
     (void)live_pages(map, &pages);
-    disk_end = pages * PAGE_BYTES;
+    disk.end = pages * PAGE_BYTES;
     for (uint64_t i = 0; i < 5 * KEYS_N; i++) {
         uint64_t key = random_below(&random, KEYS_N);
         put(map, key, last[key] = i + 1000000);
         if (i % 500 == 0)
             done(shoal_sync(map)); /* else what is replaced stays held */
     }
-    print_message("%llu pages, of which %llu in use; %u calls failed\n", (unsigned long long)pages, (unsigned long long)live,
-                  failed_n);
-    assert_true(failed_n > 0);
-    disk_end = 0;
+    print_message("%llu pages, of which %llu in use; %llu calls failed\n", (unsigned long long)pages, (unsigned long long)live,
+                  (unsigned long long)disk.refused_n);
+    assert_true(disk.refused_n > 0);
+    disk.end = 0;
     for (uint64_t key = 0; key < KEYS_N; key++)
         assert_int_equal(get(map, key), last[key]);
     shoal_close(map);
