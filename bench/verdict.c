@@ -40,7 +40,7 @@ static void ratio_name(FILE *out, const struct plan *plan, struct cell cell, enu
 {
     if (!is_floor(group))
         fputs("ratio ", out);
-    if (is_floor(group) || group != DRIVER_ON_DISK)
+    if (group != DRIVER_ON_DISK)
         fprintf(out, "%s ", report_group(group));
     if (is_on_disk(plan)) {
         fprintf(out, "%s ", plan->drivers[cell.driver]->name);
