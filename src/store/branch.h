@@ -8,9 +8,12 @@
 #include "store/node.h"
 #include "store/tree.h"
 
+#define USED_UNKNOWN UINT16_MAX
+
 struct tree_child {
     struct page_ref ref;
     uint8_t depth;
+    uint16_t used_bytes; /* of a bucket's body, as it was written or looked at last; USED_UNKNOWN */
     union { /* in memory; the same in all entries of the child */
         struct tree_node *node;
         struct bucket *bucket;
@@ -22,6 +25,8 @@ struct tree_node {
     uint64_t prefix;
     uint8_t level, depth;
     bool changed;
+    /* Level 0: the first entries of all children that have their bucket in memory, and perhaps others. */
+    uint64_t in_memory[NODE_ENTRIES / 64];
     struct tree_child child[NODE_ENTRIES];
 };
 
@@ -44,7 +49,12 @@ static inline void tree_child_set(struct tree_node *node, uint32_t entry, struct
     uint32_t span = node_span(node->depth, child.depth), first = node_first(entry, span);
     for (uint32_t i = first; i < first + span; i++)
         node->child[i] = child;
+    if (node->level == 0 && child.bucket != NULL)
+        node->in_memory[first / 64] |= (uint64_t)1 << first % 64;
 }
+
+/* Behind a change of its entries that was not tree_child_set's. */
+void tree_note_buckets(struct tree_node *leaf);
 
 int tree_no_memory(const struct tree *tree);
 void tree_node_release(struct tree *tree, struct tree_node *node); /* the node alone */

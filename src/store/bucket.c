@@ -11,6 +11,7 @@
 
 #define WORD_BYTES 8u
 #define STAMP_BYTES 8u
+#define LINE_BYTES 64u
 #define FINGER(hash) ((hash)&0xffffu)
 #define WORD_FINGER(word) ((word)&0xffffu)
 #define WORD_AT(word) ((uint32_t)((word) >> 16 & 0xffffu))
@@ -53,6 +54,17 @@ uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint64_t hash)
     while (i < bucket->head.used_n && WORD_FINGER(bucket->word[i]) != FINGER(hash))
         i++;
     return i;
+}
+
+void bucket_expect(const struct bucket *bucket, uint64_t hash, uint32_t bytes)
+{
+    uint32_t i = bucket_next(bucket, 0, hash);
+    if (i == bucket->head.used_n)
+        return;
+    const uint8_t *record = (const uint8_t *)bucket + WORD_AT(bucket->word[i]);
+    for (uint32_t at = 0; at < bytes; at += LINE_BYTES)
+        __builtin_prefetch(record + at, 1);
+    __builtin_prefetch(record + bytes, 1);
 }
 
 static uint32_t record_sum(const uint8_t *record, size_t bytes) { return (uint32_t)hash_bytes(record, bytes, 0); }

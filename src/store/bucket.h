@@ -34,6 +34,8 @@ bool bucket_check(const struct bucket *bucket);
 
 /* The first record from i on that has the hash's fingerprint; used_n where there is none. */
 uint32_t bucket_next(const struct bucket *bucket, uint32_t i, uint64_t hash);
+/* A hint: that one follows, and its record has about so many bytes. */
+void bucket_expect(const struct bucket *bucket, uint64_t hash, uint32_t bytes);
 /* False: it does not lie within the page, or is not what its word says. */
 bool bucket_item(const struct bucket *bucket, uint32_t i, struct bucket_item *ret_item);
 /* Whether any record is RECORD_LARGE; nothing is summed. */

@@ -210,16 +210,32 @@ void cache_put_back(struct cache *cache, struct cached *cached)
     cache_keep_bucket(cache, cache_bucket_place(cache, cached->ref.page), cached);
 }
 
-void cache_expect(struct cache *cache, uint64_t page, bool place_is_near)
+void cache_expect_lines(const struct bucket *bucket) { expect_lines(cached_of(bucket), LINES_TO_COPY); }
+
+void cache_expect_place(struct cache *cache, uint64_t page)
+{
+    const struct cache_place *place = cache_bucket_place(cache, page);
+    if (place != NULL)
+        __builtin_prefetch(place, 1);
+}
+
+void cache_expect_bucket(struct cache *cache, uint64_t page)
+{
+    const struct cache_place *place = cache_bucket_place(cache, page);
+    if (place != NULL)
+        expect_lines(uatomic_read(&place->cached), LINES_TO_COPY); /* not looked at: it may be free already */
+}
+
+void cache_expect_record(struct cache *cache, uint64_t page, uint64_t hash, uint32_t bytes)
 {
     const struct cache_place *place = cache_bucket_place(cache, page);
     if (place == NULL)
         return;
-    if (!place_is_near) {
-        __builtin_prefetch(place, 1);
-        return;
-    }
-    expect_lines(uatomic_read(&place->cached), LINES_TO_COPY); /* not looked at: it may be free already */
+    urcu_bp_read_lock();
+    const struct cached *cached = urcu_bp_dereference(place->cached);
+    if (cached != NULL)
+        bucket_expect(&cached->bucket, hash, bytes);
+    urcu_bp_read_unlock();
 }
 
 /* C1: whatever has the page's number goes, whichever transaction wrote it. */

@@ -102,8 +102,12 @@ struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned dep
 void cache_put_back(struct cache *cache, struct cached *cached);
 /* False: it is not kept. */
 bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64_t hash, struct bucket *ret_bucket);
-/* A hint: cache_copy of that page follows.  First its place is asked for, then what is kept there. */
-void cache_expect(struct cache *cache, uint64_t page, bool place_is_near);
+/* Hints: cache_take or cache_copy of that page follow.  First its place is asked for, then what lies there, then the record of
+ * that hash, of about so many bytes. */
+void cache_expect_lines(const struct bucket *bucket); /* of one that is not kept */
+void cache_expect_place(struct cache *cache, uint64_t page);
+void cache_expect_bucket(struct cache *cache, uint64_t page);
+void cache_expect_record(struct cache *cache, uint64_t page, uint64_t hash, uint32_t bytes);
 /* The next root will not lead to it: its memory is of more use elsewhere. */
 void cache_forget(struct cache *cache, struct page_ref ref);
 /* A bucket that he has written: it is kept, or freed, and what was kept under its name before is not kept any more. */

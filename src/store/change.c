@@ -2,6 +2,7 @@
  *
  * Records put, deleted and looked at by the lock's holder (store.h).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -25,32 +26,27 @@ uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes
     return hash_bytes(key, key_bytes, store->seed);
 }
 
-void store_expect(const struct store *store, uint64_t hash, bool near)
-{
-    if (store->loaded)
-        tree_expect(&store->tree, hash, near);
-}
-
 /* -- Put ----------------------------------------------------------------------------------------- */
+
+/* Key and value, wherever they lie. */
+static uint64_t payload_bytes(const struct bucket_item *item)
+{
+    struct bucket_large large;
+    return item->key_bytes + (bucket_item_large(item, &large) ? large.value_bytes : item->value_bytes);
+}
 
 /* A record is to leave its bucket: what it has elsewhere is free. */
 static int item_leave(struct store *store, const struct bucket_item *item)
 {
     struct bucket_large large;
-    uint64_t value_bytes = item->value_bytes;
-    int rc = SHOAL_OK;
-    if (bucket_item_large(item, &large)) {
-        value_bytes = large.value_bytes;
-        rc = runs_free(&store->space, &large, (item->flags & RECORD_LARGE_KEY) != 0);
-    }
     store->records_n--;
-    store->record_bytes -= item->key_bytes + value_bytes;
-    return rc;
+    store->record_bytes -= payload_bytes(item);
+    return bucket_item_large(item, &large) ? runs_free(&store->space, &large, (item->flags & RECORD_LARGE_KEY) != 0)
+                                           : SHOAL_OK;
 }
 
-/* How the record is to lie in its bucket; what does not fit there is written. */
-static int item_make(struct store *store, const struct store_record *record, uint64_t hash, struct bucket_large *large,
-                     struct bucket_item *ret_item)
+/* How the record is to lie in its bucket.  False: its value, or all of it, goes elsewhere. */
+static bool item_make(const struct store *store, const struct store_record *record, struct bucket_item *ret_item)
 {
     *ret_item = (struct bucket_item){
         .version = store->version_next, .type = record->type,
@@ -58,19 +54,10 @@ static int item_make(struct store *store, const struct store_record *record, uin
         .expires_ns = record->expires_ns, .mtime_ns = record->mtime_ns,
         .flags = (uint8_t)((record->expires_ns != 0 ? RECORD_EXPIRES : 0) | (record->mtime_ns != 0 ? RECORD_MTIME : 0)),
     };
-    if (record->value_bytes <= RECORD_BYTES_MAX && record->key_bytes <= RECORD_BYTES_MAX) {
-        ret_item->value_bytes = (uint32_t)record->value_bytes;
-        if (bucket_item_bytes(ret_item) <= RECORD_BYTES_MAX)
-            return SHOAL_OK;
-    }
-    bool with_key = record->key_bytes > KEY_HERE_MAX;
-    int rc = runs_write(&store->space, record->key, (uint32_t)record->key_bytes, with_key, record->value,
-                        record->value_bytes, large);
-    large->hash = hash;
-    ret_item->flags |= (uint8_t)(RECORD_LARGE | (with_key ? RECORD_LARGE_KEY : 0));
-    ret_item->value = large;
-    ret_item->value_bytes = sizeof *large;
-    return rc;
+    if (record->value_bytes > RECORD_BYTES_MAX || record->key_bytes > RECORD_BYTES_MAX)
+        return false;
+    ret_item->value_bytes = (uint32_t)record->value_bytes;
+    return bucket_item_bytes(ret_item) <= RECORD_BYTES_MAX;
 }
 
 static int item_add(struct store *store, uint64_t hash, const struct bucket_item *item)
@@ -90,14 +77,14 @@ static int item_add(struct store *store, uint64_t hash, const struct bucket_item
 }
 
 /* In the place of another one, or beside the others. */
-static int item_put(struct store *store, uint64_t hash, const struct store_record *record, const struct bucket_item *item)
+static int item_put(struct store *store, uint64_t hash, const struct bucket_item *item)
 {
     struct bucket *bucket;
     struct bucket_item old;
     uint32_t i;
     int rc = tree_change(&store->tree, hash, &bucket);
     if (rc == SHOAL_OK)
-        rc = find_item(&store->pager, bucket, hash, record->key, record->key_bytes, &i, &old);
+        rc = find_item(&store->pager, bucket, hash, item->key, item->key_bytes, &i, &old);
     if (rc == SHOAL_MISSING)
         return item_add(store, hash, item);
     if (rc == SHOAL_OK)
@@ -116,24 +103,68 @@ static uint64_t buckets_max(struct store *store)
     return most > BUCKETS_LEAST ? most : BUCKETS_LEAST;
 }
 
-static int put(struct store *store, const struct store_record *record)
+static int put(struct store *store, uint64_t hash, const struct bucket_item *item)
 {
-    struct bucket_item item;
-    struct bucket_large large;
-    uint64_t hash = store_hash(store, record->key, record->key_bytes);
-    int rc = item_make(store, record, hash, &large, &item);
-    if (rc == SHOAL_OK)
-        rc = item_put(store, hash, record, &item);
+    int rc = item_put(store, hash, item);
     if (rc != SHOAL_OK)
         return rc;
-    store->version_next++;
     store->records_n++;
-    store->record_bytes += record->key_bytes + record->value_bytes;
+    store->record_bytes += payload_bytes(item);
     return store->tree.changed_n > buckets_max(store) ? tree_write_buckets(&store->tree) : SHOAL_OK;
+}
+
+/* All of them take each step before one takes the next (batch.h). */
+static int puts_make(struct store *store, const struct batch *batch)
+{
+    int rc = SHOAL_OK;
+    for (enum tree_step step = TREE_PLACE; step <= TREE_RECORD; step++)
+        for (uint32_t i = 0; i < batch->n; i++)
+            tree_expect(&store->tree, batch->put[i].hash, step, bucket_item_bytes(&batch->put[i].item));
+    for (uint32_t i = 0; i < batch->n && rc == SHOAL_OK; i++)
+        rc = put(store, batch->put[i].hash, &batch->put[i].item);
+    return rc;
+}
+
+int txn_puts(struct store *store)
+{
+    if (store->batch == NULL || store->batch->n == 0)
+        return SHOAL_OK;
+    int rc = puts_make(store, store->batch);
+    batch_drop(store->batch);
+    return txn_broken(store, rc);
+}
+
+static int put_small(struct store *store, uint64_t hash, const struct bucket_item *item)
+{
+    if (store->batch == NULL)
+        store->batch = calloc(1, sizeof *store->batch);
+    tree_expect(&store->tree, hash, TREE_ENTRY, 0);
+    if (batch_add(store->batch, hash, item))
+        return SHOAL_OK;
+    int rc = txn_puts(store);
+    return rc != SHOAL_OK || batch_add(store->batch, hash, item) ? rc : put(store, hash, item);
+}
+
+static int put_large(struct store *store, uint64_t hash, const struct store_record *record, struct bucket_item *item)
+{
+    struct bucket_large large;
+    bool with_key = record->key_bytes > KEY_HERE_MAX;
+    int rc = txn_puts(store);
+    if (rc == SHOAL_OK)
+        rc = runs_write(&store->space, record->key, (uint32_t)record->key_bytes, with_key, record->value,
+                        record->value_bytes, &large);
+    if (rc != SHOAL_OK)
+        return rc;
+    large.hash = hash;
+    item->flags |= (uint8_t)(RECORD_LARGE | (with_key ? RECORD_LARGE_KEY : 0));
+    item->value = &large;
+    item->value_bytes = sizeof large;
+    return put(store, hash, item);
 }
 
 int store_put(struct store *store, const struct store_record *record, uint64_t *ret_version)
 {
+    struct bucket_item item;
     int rc = key_check(store, record->key_bytes);
     if (rc == SHOAL_OK && record->value_bytes > STORE_VALUE_MAX)
         rc = error_set(SHOAL_ETOOBIG, "%s: a value of %llu bytes; %llu are allowed", store->name,
@@ -146,60 +177,42 @@ int store_put(struct store *store, const struct store_record *record, uint64_t *
         return error_set(SHOAL_EFULL, "%s: has had all versions that it can have", store->name);
     if (ret_version != NULL)
         *ret_version = store->version_next;
-    return txn_broken(store, put(store, record));
-}
-
-/* -- Delete -------------------------------------------------------------------------------------- */
-
-static int delete_there(struct store *store, uint64_t hash, const void *key, size_t key_bytes)
-{
-    struct bucket *bucket;
-    struct bucket_item item;
-    uint32_t i;
-    int rc = tree_change(&store->tree, hash, &bucket);
+    uint64_t hash = store_hash(store, record->key, record->key_bytes);
+    bool small = item_make(store, record, &item);
+    rc = txn_broken(store, small ? put_small(store, hash, &item) : put_large(store, hash, record, &item));
     if (rc == SHOAL_OK)
-        rc = find_item(&store->pager, bucket, hash, key, key_bytes, &i, &item);
-    if (rc == SHOAL_OK)
-        rc = item_leave(store, &item);
-    if (rc != SHOAL_OK)
-        return rc;
-    bucket_remove(bucket, i, &item);
-    return tree_shrink(&store->tree, hash);
-}
-
-/* Looked at before a transaction begins for nothing. */
-int store_delete(struct store *store, const void *key, size_t key_bytes)
-{
-    struct store_record record;
-    int rc = store_look(store, key, key_bytes, NULL, 0, &record);
-    if (rc != SHOAL_OK && rc != SHOAL_SHORT)
-        return rc;
-    rc = txn_begin(store);
-    if (rc == SHOAL_OK)
-        rc = txn_broken(store, delete_there(store, store_hash(store, key, key_bytes), key, key_bytes));
+        store->version_next++;
     return rc;
 }
 
 /* -- Look ---------------------------------------------------------------------------------------- */
 
-int store_look(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
-               struct store_record *ret_record)
+static int look(struct store *store, const void *key, size_t key_bytes, uint64_t *ret_hash,
+                const struct bucket **ret_bucket, uint32_t *ret_i, struct bucket_item *ret_item)
 {
-    const struct bucket *bucket;
-    struct bucket_item item;
-    uint32_t i;
     int rc = key_check(store, key_bytes);
     if (rc != SHOAL_OK)
         return rc;
     if (store->broken != SHOAL_OK)
         return error_set(store->broken, "%s: an earlier change of this transaction failed: it can only be given up",
                          store->name);
-    uint64_t hash = store_hash(store, key, key_bytes);
-    rc = tree_look(&store->tree, hash, &bucket);
-    if (rc == SHOAL_OK && bucket == NULL)
-        return SHOAL_MISSING;
+    *ret_hash = store_hash(store, key, key_bytes);
+    rc = txn_puts(store);
     if (rc == SHOAL_OK)
-        rc = find_item(&store->pager, bucket, hash, key, key_bytes, &i, &item);
+        rc = tree_look(&store->tree, *ret_hash, ret_bucket);
+    if (rc == SHOAL_OK && *ret_bucket == NULL)
+        return SHOAL_MISSING;
+    return rc == SHOAL_OK ? find_item(&store->pager, *ret_bucket, *ret_hash, key, key_bytes, ret_i, ret_item) : rc;
+}
+
+int store_look(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
+               struct store_record *ret_record)
+{
+    const struct bucket *bucket;
+    struct bucket_item item;
+    uint64_t hash = 0;
+    uint32_t i = 0;
+    int rc = look(store, key, key_bytes, &hash, &bucket, &i, &item);
     if (rc == SHOAL_OK)
         rc = find_copy(&store->pager, &item, buf, room, ret_record);
     if (rc == SHOAL_OK || rc == SHOAL_SHORT) {
@@ -207,4 +220,39 @@ int store_look(struct store *store, const void *key, size_t key_bytes, void *buf
         ret_record->key_bytes = key_bytes;
     }
     return rc;
+}
+
+/* -- Delete -------------------------------------------------------------------------------------- */
+
+static int remove_there(struct store *store, uint64_t hash, struct bucket *bucket, uint32_t i, const struct bucket_item *item)
+{
+    int rc = item_leave(store, item);
+    if (rc != SHOAL_OK)
+        return rc;
+    bucket_remove(bucket, i, item);
+    return tree_shrink(&store->tree, hash);
+}
+
+/* It was found in the bucket that was looked at: that is the one to be changed, as a rule in the same memory. */
+static int delete_found(struct store *store, uint64_t hash, const struct bucket *looked, uint32_t i, struct bucket_item *item)
+{
+    struct bucket *bucket;
+    int rc = tree_change(&store->tree, hash, &bucket);
+    if (rc == SHOAL_OK && bucket != looked && !bucket_item(bucket, i, item))
+        rc = tree_bad_record(&store->tree);
+    return rc == SHOAL_OK ? remove_there(store, hash, bucket, i, item) : rc;
+}
+
+/* Looked at before a transaction begins for nothing. */
+int store_delete(struct store *store, const void *key, size_t key_bytes)
+{
+    const struct bucket *bucket;
+    struct bucket_item item;
+    uint64_t hash = 0;
+    uint32_t i = 0;
+    int rc = look(store, key, key_bytes, &hash, &bucket, &i, &item);
+    if (rc != SHOAL_OK)
+        return rc;
+    rc = txn_begin(store);
+    return rc == SHOAL_OK ? txn_broken(store, delete_found(store, hash, bucket, i, &item)) : rc;
 }

@@ -114,6 +114,8 @@ static void writer_drop(struct store *store)
         tree_drop(&store->tree);
         space_drop(&store->space);
     }
+    if (store->batch != NULL)
+        batch_drop(store->batch);
     store->loaded = store->changed = false;
     store->broken = SHOAL_OK;
 }
@@ -318,6 +320,8 @@ int store_commit(struct store *store)
         return SHOAL_OK;
     int rc = txn_begin(store);
     if (rc == SHOAL_OK)
+        rc = txn_puts(store);
+    if (rc == SHOAL_OK)
         rc = txn_broken(store, space_shorten(&store->space));
     if (rc == SHOAL_OK)
         rc = txn_broken(store, publish(store, true));
@@ -328,12 +332,14 @@ int store_commit(struct store *store)
 
 int store_publish(struct store *store)
 {
-    uint64_t held = space_held(&store->space) * PAGE_BYTES;
     if (store->broken == SHOAL_OK && !store->changed)
         return SHOAL_OK;
-    bool pinned = store->space.pinned_txn != 0; /* then a commit would release nothing */
-    if (!pinned && held > HELD_BYTES_MAX && held > store->space.pages_end * PAGE_BYTES / HELD_SHARE)
-        return store_commit(store);
     int rc = txn_begin(store);
+    if (rc == SHOAL_OK)
+        rc = txn_puts(store);
+    uint64_t held = space_held(&store->space) * PAGE_BYTES;
+    bool pinned = store->space.pinned_txn != 0; /* then a commit would release nothing */
+    if (rc == SHOAL_OK && !pinned && held > HELD_BYTES_MAX && held > store->space.pages_end * PAGE_BYTES / HELD_SHARE)
+        return store_commit(store);
     return rc == SHOAL_OK ? txn_broken(store, publish(store, false)) : rc;
 }

@@ -149,7 +149,9 @@ int store_hashes(struct store *store, uint64_t hash, store_hash_fn *each, void *
 {
     const struct bucket *bucket;
     struct tree_place place;
-    int rc = tree_place(&store->tree, hash, &place);
+    int rc = txn_puts(store);
+    if (rc == SHOAL_OK)
+        rc = tree_place(&store->tree, hash, &place);
     if (rc == SHOAL_OK)
         rc = tree_look(&store->tree, hash, &bucket);
     for (uint32_t i = 0; rc == SHOAL_OK && bucket != NULL && i < bucket->head.used_n; i++) {

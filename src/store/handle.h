@@ -5,6 +5,7 @@
 #ifndef SHOAL_STORE_HANDLE_H
 #define SHOAL_STORE_HANDLE_H
 
+#include "store/batch.h"
 #include "store/board.h"
 #include "store/cache.h"
 #include "store/file.h"
@@ -47,6 +48,7 @@ struct store {
     struct space space;
     struct tree tree;
     struct queue queue;
+    struct batch *batch; /* puts of this transaction that are still to be made; NULL: none yet */
 };
 
 /* -- Metas (meta.c) ------------------------------------------------------------------------------ */
@@ -91,6 +93,8 @@ int names_flush(struct store *store, bool *ret_lost);
 
 /* Begins one, unless it has.  The lock is held. */
 int txn_begin(struct store *store);
+/* What waits in the batch, before anything else that looks at this transaction or ends it. */
+int txn_puts(struct store *store);
 /* The file ends behind the last page in use, where that saves more than so many. */
 void txn_cut(struct store *store, uint64_t pages);
 /* Keeps the failure: nothing but store_abort helps now. */

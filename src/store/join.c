@@ -35,10 +35,16 @@ static int child_bytes(struct tree *tree, struct tree_node *leaf, uint32_t entry
 {
     struct tree_child child = leaf->child[entry];
     int rc = SHOAL_OK;
-    *ret_bytes = child.bucket != NULL ? child.bucket->head.used_bytes : 0;
-    if (child.bucket == NULL && child.ref.page != 0) {
-        rc = tree_scratch(tree, &child, entry_hash(leaf, entry));
+    if (child.bucket != NULL) {
+        *ret_bytes = child.bucket->head.used_bytes;
+    } else if (child.ref.page == 0) {
+        *ret_bytes = 0;
+    } else if (child.used_bytes != USED_UNKNOWN) {
+        *ret_bytes = child.used_bytes;
+    } else if ((rc = tree_scratch(tree, &child, entry_hash(leaf, entry))) == SHOAL_OK) {
         *ret_bytes = tree->scratch->head.used_bytes;
+        child.used_bytes = (uint16_t)*ret_bytes;
+        tree_child_set(leaf, entry, child);
     }
     return rc;
 }
@@ -121,6 +127,7 @@ static int nodes_join(struct tree *tree, struct tree_node *parent, struct tree_n
         low->child[i] = low->child[2 * i];
     for (uint32_t i = 0; i < NODE_ENTRIES / 2; i++)
         low->child[NODE_ENTRIES / 2 + i] = high->child[2 * i];
+    tree_note_buckets(low);
     tree_node_release(tree, high);
     tree_child_set(parent, low_i, (struct tree_child){ .depth = low->depth, .node = low });
     return 1;

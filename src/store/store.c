@@ -197,6 +197,7 @@ void store_close(struct store *store)
     file_close(store->bind_file);
     file_close(store->file);
     file_close(store->dir);
+    free(store->batch);
     free(store->name);
     free(store->parent);
     free(store);

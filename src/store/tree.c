@@ -90,7 +90,8 @@ static void node_fill(struct tree *tree, struct tree_node *node, struct page_ref
     memcpy(old, node->child, sizeof old);
     for (uint32_t i = 0; i < NODE_ENTRIES; i++) {
         struct node_child child = node_child_at(page, i);
-        node->child[i] = (struct tree_child){ .ref = child.ref, .depth = (uint8_t)child.depth };
+        node->child[i] = (struct tree_child){ .ref = child.ref, .depth = (uint8_t)child.depth,
+                                               .used_bytes = USED_UNKNOWN };
     }
     for (uint32_t i = 0; node->level > 0 && i < NODE_ENTRIES;) {
         uint32_t span = old[i].node == NULL ? 1 : node_span(node->depth, old[i].depth);
@@ -101,6 +102,7 @@ static void node_fill(struct tree *tree, struct tree_node *node, struct page_ref
             node_drop(tree, old[i].node);
         i += span;
     }
+    tree_note_buckets(node);
     node->ref = ref;
     node->changed = false;
 }
@@ -315,18 +317,35 @@ void tree_child_empty(struct tree *tree, struct tree_node *leaf, uint32_t entry)
     tree_child_set(leaf, entry, child);
 }
 
-void tree_expect(const struct tree *tree, uint64_t hash, bool near)
+static void child_expect(const struct tree *tree, const struct tree_child *child, uint64_t hash, enum tree_step step,
+                         uint32_t bytes)
+{
+    if (child->bucket == NULL && step == TREE_PLACE)
+        cache_expect_place(tree->cache, child->ref.page);
+    else if (child->bucket == NULL && step == TREE_BUCKET)
+        cache_expect_bucket(tree->cache, child->ref.page);
+    else if (child->bucket == NULL)
+        cache_expect_record(tree->cache, child->ref.page, hash, bytes);
+    else if (step == TREE_RECORD)
+        bucket_expect(child->bucket, hash, bytes);
+    else
+        cache_expect_lines(child->bucket);
+}
+
+void tree_expect(const struct tree *tree, uint64_t hash, enum tree_step step, uint32_t bytes)
 {
     const struct tree_node *node = tree->root;
-    while (node != NULL && node->level > 0)
-        node = node->child[node_entry(node->depth, hash)].node;
-    if (node == NULL)
-        return;
-    const struct tree_child *child = &node->child[node_entry(node->depth, hash)];
-    if (child->bucket == NULL)
-        cache_expect(tree->cache, child->ref.page, near);
-    else
-        __builtin_prefetch(&child->bucket->head, 1);
+    while (node != NULL && node->level > 0) {
+        const struct tree_child *child = &node->child[node_entry(node->depth, hash)];
+        if (step == TREE_ENTRY && node->level == 1 && child->node != NULL) {
+            __builtin_prefetch(child->node);
+            __builtin_prefetch(&child->node->child[node_entry(child->depth, hash)], 1);
+            return;
+        }
+        node = child->node;
+    }
+    if (node != NULL && step != TREE_ENTRY)
+        child_expect(tree, &node->child[node_entry(node->depth, hash)], hash, step, bytes);
 }
 
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket)
@@ -371,6 +390,14 @@ uint64_t tree_item_hash(uint64_t seed, const struct bucket_item *item)
     return hash_bytes(item->key, item->key_bytes, seed);
 }
 
+void tree_note_buckets(struct tree_node *node)
+{
+    memset(node->in_memory, 0, sizeof node->in_memory);
+    for (uint32_t i = 0; node->level == 0 && i < NODE_ENTRIES; i += tree_span(node, i))
+        if (node->child[i].bucket != NULL)
+            node->in_memory[i / 64] |= (uint64_t)1 << i % 64;
+}
+
 /* -- Divide -------------------------------------------------------------------------------------- */
 
 /* The halves of a node: each entry of it is two of one half.  No child spans both: it would be the only one. */
@@ -387,6 +414,8 @@ static int node_divide(struct tree *tree, struct tree_node *parent, struct tree_
         node->child[i] = old[i / 2];
         high->child[i] = old[NODE_ENTRIES / 2 + i / 2];
     }
+    tree_note_buckets(node);
+    tree_note_buckets(high);
     struct tree_child half = { .depth = node->depth, .node = node };
     tree_child_set(parent, node_entry(parent->depth, node->prefix), half);
     half.node = high;

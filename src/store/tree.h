@@ -45,8 +45,9 @@ void tree_begin(struct tree *tree, uint64_t txn);
 
 /* The bucket of a hash, to be read until the next call; NULL: an empty one. */
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket);
-/* A hint: tree_change of that hash follows.  First far ahead, then near. */
-void tree_expect(const struct tree *tree, uint64_t hash, bool near);
+/* Hints: tree_change of that hash follows, of a record of about so many bytes.  Each step asks for what the next one reads. */
+enum tree_step { TREE_ENTRY, TREE_PLACE, TREE_BUCKET, TREE_RECORD };
+void tree_expect(const struct tree *tree, uint64_t hash, enum tree_step step, uint32_t bytes);
 /* The same, to be changed until then. */
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
 /* bucket_add and bucket_replace, of one to be changed. */

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "store/branch.h"
 
-#define FETCH_AHEAD 8u /* entries, as buckets are summed up; other distances were not tried */
+#define FETCH_AHEAD 8u /* buckets, as others are summed up */
 
 /* -- Pages --------------------------------------------------------------------------------------- */
 
@@ -44,34 +44,60 @@ static int bucket_write(struct tree *tree, struct tree_node *leaf, uint32_t entr
         return rc;
     struct bucket *bucket = child.bucket;
     page_seal(tree->pager, bucket, PAGE_BUCKET, child.ref);
+    child.used_bytes = (uint16_t)bucket->head.used_bytes;
     child.bucket = NULL;
     tree_child_set(leaf, entry, child);
     tree->changed_n--;
     return queue_add(tree->queue, &bucket->head);
 }
 
-/* Buckets were changed long ago, as caches count: those a few entries on are fetched meanwhile. */
-static void bucket_fetch(const struct tree_node *leaf, uint32_t entry)
+/* The entries of a leaf that have a bucket in memory; how many. */
+static uint32_t entries_take(struct tree_node *leaf, uint8_t *ret_entries)
 {
-    const struct bucket *bucket = leaf->child[entry < NODE_ENTRIES ? entry : 0].bucket;
-    if (bucket == NULL)
-        return;
-    __builtin_prefetch(&bucket->head, 1);
-    __builtin_prefetch(bucket->word);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < NODE_ENTRIES / 64; i++) {
+        for (uint64_t bits = leaf->in_memory[i]; bits != 0; bits &= bits - 1) {
+            ret_entries[n] = (uint8_t)(i * 64 + (uint32_t)__builtin_ctzll(bits));
+            __builtin_prefetch(&leaf->child[ret_entries[n++]], 1);
+        }
+        leaf->in_memory[i] = 0;
+    }
+    return n;
+}
+
+/* Buckets were changed long ago, as caches count: those a few entries on are fetched meanwhile. */
+static void bucket_fetch(const struct tree_node *leaf, uint8_t entry)
+{
+    if (leaf->child[entry].bucket != NULL)
+        cache_expect_lines(leaf->child[entry].bucket);
+}
+
+static int leaf_write(struct tree *tree, struct tree_node *leaf, struct row *row)
+{
+    uint8_t entries[NODE_ENTRIES];
+    uint32_t n = entries_take(leaf, entries);
+    int rc = SHOAL_OK;
+    for (uint32_t i = 0; i < n && i < FETCH_AHEAD; i++)
+        bucket_fetch(leaf, entries[i]);
+    for (uint32_t i = 0; i < n && rc == SHOAL_OK; i++) {
+        if (i + FETCH_AHEAD < n)
+            bucket_fetch(leaf, entries[i + FETCH_AHEAD]);
+        rc = bucket_write(tree, leaf, entries[i], row);
+    }
+    return rc;
 }
 
 /* Below this node: in the order of hashes, so that neighbours lie beside each other. */
 static int buckets_write(struct tree *tree, struct tree_node *node, struct row *row)
 {
+    if (!node->changed)
+        return SHOAL_OK;
+    if (node->level == 0)
+        return leaf_write(tree, node, row);
     int rc = SHOAL_OK;
-    for (uint32_t i = 0; node->changed && rc == SHOAL_OK && i < NODE_ENTRIES; i += tree_span(node, i)) {
-        if (node->level == 0) {
-            bucket_fetch(node, i + FETCH_AHEAD * tree_span(node, i));
-            rc = bucket_write(tree, node, i, row);
-        } else if (node->child[i].node != NULL) {
+    for (uint32_t i = 0; rc == SHOAL_OK && i < NODE_ENTRIES; i += tree_span(node, i))
+        if (node->child[i].node != NULL)
             rc = buckets_write(tree, node->child[i].node, row);
-        }
-    }
     return rc;
 }
 

@@ -84,21 +84,12 @@ static void copy_mark(struct attachment *a, const struct copy *c)
 }
 
 #define FAR 6u /* entries ahead */
-#define NEAR 3u
 
 /* Between two passes over the entries the store's pages have driven the records out of the caches nearby. */
 void copies_expect(const struct segment *s, const struct copies *c, uint32_t i)
 {
     if (i + FAR < c->n && c->of[i + FAR].w != 0)
         segment_expect_bytes(s, slot_block(c->of[i + FAR].w), RECORD_HEADER + EXPECTED_BELOW_BYTES, true);
-}
-
-static void copies_expect_below(struct store *store, const struct copies *c, uint32_t i)
-{
-    if (i + FAR < c->n)
-        store_expect(store, c->of[i + FAR].hash, false);
-    if (i + NEAR < c->n)
-        store_expect(store, c->of[i + NEAR].hash, true);
 }
 
 static void copies_mark(const struct segment *s, struct attachment *a, const struct copies *c)
@@ -114,7 +105,6 @@ int copy_down(struct tier *tier, struct attachment *a, struct copies *copies, in
     int first = 0, rc = 0;
     for (uint32_t i = 0; i < copies->n && rc == 0; i++) {
         copies_expect(tier->segment, copies, i);
-        copies_expect_below(tier->store, copies, i);
         rc = copy_one(tier, a, &copies->of[i]);
         if (rc == SHOAL_ECORRUPT) { /* this record alone, or the store: then the publish fails too */
             first = first != 0 ? first : rc;
