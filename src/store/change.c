@@ -224,23 +224,17 @@ int store_look(struct store *store, const void *key, size_t key_bytes, void *buf
 
 /* -- Delete -------------------------------------------------------------------------------------- */
 
-static int remove_there(struct store *store, uint64_t hash, struct bucket *bucket, uint32_t i, const struct bucket_item *item)
+/* It was looked at before: record i of its bucket. */
+static int delete_found(struct store *store, uint64_t hash, uint32_t i, const struct bucket_item *item)
 {
-    int rc = item_leave(store, item);
+    struct bucket *bucket;
+    int rc = tree_change(&store->tree, hash, &bucket);
+    if (rc == SHOAL_OK)
+        rc = item_leave(store, item);
     if (rc != SHOAL_OK)
         return rc;
     bucket_remove(bucket, i, item);
     return tree_shrink(&store->tree, hash);
-}
-
-/* It was found in the bucket that was looked at: that is the one to be changed, as a rule in the same memory. */
-static int delete_found(struct store *store, uint64_t hash, const struct bucket *looked, uint32_t i, struct bucket_item *item)
-{
-    struct bucket *bucket;
-    int rc = tree_change(&store->tree, hash, &bucket);
-    if (rc == SHOAL_OK && bucket != looked && !bucket_item(bucket, i, item))
-        rc = tree_bad_record(&store->tree);
-    return rc == SHOAL_OK ? remove_there(store, hash, bucket, i, item) : rc;
 }
 
 /* Looked at before a transaction begins for nothing. */
@@ -254,5 +248,5 @@ int store_delete(struct store *store, const void *key, size_t key_bytes)
     if (rc != SHOAL_OK)
         return rc;
     rc = txn_begin(store);
-    return rc == SHOAL_OK ? txn_broken(store, delete_found(store, hash, bucket, i, &item)) : rc;
+    return rc == SHOAL_OK ? txn_broken(store, delete_found(store, hash, i, &item)) : rc;
 }

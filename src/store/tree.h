@@ -48,7 +48,7 @@ int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket
 /* Hints: tree_change of that hash follows, of a record of about so many bytes.  Each step asks for what the next one reads. */
 enum tree_step { TREE_ENTRY, TREE_PLACE, TREE_BUCKET, TREE_RECORD };
 void tree_expect(const struct tree *tree, uint64_t hash, enum tree_step step, uint32_t bytes);
-/* The same, to be changed until then. */
+/* The same, to be changed until then; in the same memory, where it was looked at last. */
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
 /* bucket_add and bucket_replace, of one to be changed. */
 enum bucket_added tree_add(struct bucket *bucket, uint64_t hash, const struct bucket_item *item);

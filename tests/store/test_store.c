@@ -112,6 +112,19 @@ static void what_is_given_up_never_was(void **state)
     contents_put(contents, store, 299, 77, 4242);
     store_unlock(store); /* gives up as well */
     assert_contents(store, before);
+    for (int by_abort = 0; by_abort < 2; by_abort++) { /* so few that none of them was made */
+        lock(store);
+        *contents = *before;
+        contents_put(contents, store, 298, 78, 42);
+        if (by_abort)
+            store_abort(store);
+        store_unlock(store);
+        lock(store);
+        contents_put(before, store, 297, 79 + (unsigned)by_abort, 42);
+        done(store_publish(store));
+        store_unlock(store);
+        assert_contents(store, before);
+    }
     free(contents);
     free(before);
 }
@@ -315,6 +328,44 @@ static void the_holder_sees_its_changes_and_nobody_else(void **state)
     store_close(other);
 }
 
+/* Whether the bucket of this key is the upper half of two, where buckets are told apart by 8 bits. */
+static bool is_in_upper_half(const struct store *store, uint64_t key) { return (store_hash(store, &key, 8) >> 56 & 1) != 0; }
+
+/* One handle leaves the buckets a third full, the other one fills each second of them.  When the first one empties the others,
+ * what it knew of their neighbours is old. */
+static void buckets_that_another_one_filled_are_not_joined(void **state)
+{
+    enum { N = 20000, MORE = 7700 };
+    struct store *store = frame_open(*state), *other;
+    done(store_open(((struct frame *)*state)->path, 0, &other));
+    lock(store);
+    for (uint64_t i = 1; i <= N; i++)
+        done(put_number(store, i, i));
+    for (uint64_t i = 1; i <= N; i += 2)
+        done(store_delete(store, &i, 8));
+    done(store_publish(store));
+    store_unlock(store);
+    uint64_t end = N + 1;
+    lock(other);
+    for (uint64_t n = 0; n < MORE; end++)
+        if (is_in_upper_half(other, end)) {
+            done(put_number(other, end, end));
+            n++;
+        }
+    done(store_publish(other));
+    store_unlock(other);
+    lock(store);
+    for (uint64_t i = 2; i <= N; i += 2)
+        if (!is_in_upper_half(store, i))
+            done(store_delete(store, &i, 8));
+    done(store_publish(store));
+    store_unlock(store);
+    for (uint64_t i = 1; i < end; i++)
+        assert_number(store, i, is_in_upper_half(store, i) && (i > N || i % 2 == 0) ? i : 0);
+    assert_store_sound(store);
+    store_close(other);
+}
+
 static void read_only_reads(void **state)
 {
     struct frame *frame = *state;
@@ -394,6 +445,7 @@ int main(void)
         FRAME_TEST(space_comes_back),
         FRAME_TEST(a_file_is_cut_when_its_end_is_free),
         FRAME_TEST(the_holder_sees_its_changes_and_nobody_else),
+        FRAME_TEST(buckets_that_another_one_filled_are_not_joined),
         FRAME_TEST(read_only_reads),
         FRAME_TEST(what_is_no_store_is_refused),
         FRAME_TEST(a_store_that_was_deleted_is_not_written_to),
