@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Puts that wait (batch.h).
+ * Changes that wait (batch.h).
  */
 #include "store/batch.h"
 
@@ -15,15 +15,15 @@ static const void *keep(struct batch *batch, const void *bytes, size_t n)
     return to;
 }
 
-bool batch_add(struct batch *batch, uint64_t hash, const struct bucket_item *item)
+struct batch_change *batch_add(struct batch *batch, uint64_t hash, const struct bucket_item *item, bool removes)
 {
-    if (batch == NULL || batch->n == BATCH_PUTS || item->key_bytes + item->value_bytes > BATCH_BYTES - batch->used)
-        return false;
-    struct batch_put *put = &batch->put[batch->n++];
-    *put = (struct batch_put){ hash, *item };
-    put->item.key = keep(batch, item->key, item->key_bytes);
-    put->item.value = keep(batch, item->value, item->value_bytes);
-    return true;
+    if (batch == NULL || batch->n == BATCH_CHANGES || item->key_bytes + item->value_bytes > BATCH_BYTES - batch->used)
+        return NULL;
+    struct batch_change *change = &batch->change[batch->n++];
+    *change = (struct batch_change){ .hash = hash, .item = *item, .removes = removes };
+    change->item.key = keep(batch, item->key, item->key_bytes);
+    change->item.value = keep(batch, item->value, item->value_bytes);
+    return change;
 }
 
 void batch_drop(struct batch *batch)

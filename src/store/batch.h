@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Puts of a transaction that wait to be made together.
+ * Changes of a transaction that wait to be made together.
  *
- * In a store of many buckets each put waits four or five times for memory: for the entry, the place of its bucket in
- * memory, the bucket, its record.  Of puts that are made together the processor asks for all entries, then for all places,
+ * In a store of many buckets each of them waits four or five times for memory: for the entry, the place of its bucket in
+ * memory, the bucket, its record.  Of those that are made together the processor asks for all entries, then for all places,
  * and so on, and waits once for each.
  *
  * Who waits here has not happened yet: whoever holds the lock makes them before he looks at the store, deletes, publishes.
@@ -17,23 +17,27 @@
 
 #include "store/bucket.h"
 
-#define BATCH_PUTS 32u
-#define BATCH_BYTES (BATCH_PUTS * 1024u) /* of keys and values */
+struct tree_child;
 
-struct batch_put {
+#define BATCH_CHANGES 32u
+#define BATCH_BYTES (BATCH_CHANGES * 1024u) /* of keys and values */
+
+struct batch_change {
     uint64_t hash;
     struct bucket_item item; /* key and value in `bytes` */
+    bool removes;            /* whatever has the key */
+    const struct tree_child *entry; /* tree_expect_entry's */
 };
 
 struct batch {
     uint32_t n;
     size_t used; /* of bytes */
-    struct batch_put put[BATCH_PUTS];
+    struct batch_change change[BATCH_CHANGES];
     uint8_t bytes[BATCH_BYTES];
 };
 
-/* Copies key and value.  False: there is no room, or the batch is NULL. */
-bool batch_add(struct batch *batch, uint64_t hash, const struct bucket_item *item);
+/* Copies key and value.  NULL: there is no room, or no batch. */
+struct batch_change *batch_add(struct batch *batch, uint64_t hash, const struct bucket_item *item, bool removes);
 
 void batch_drop(struct batch *batch);
 

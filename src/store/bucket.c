@@ -61,10 +61,10 @@ void bucket_expect(const struct bucket *bucket, uint64_t hash, uint32_t bytes)
     uint32_t i = bucket_next(bucket, 0, hash);
     if (i == bucket->head.used_n)
         return;
-    const uint8_t *record = (const uint8_t *)bucket + WORD_AT(bucket->word[i]);
+    uintptr_t record = (uintptr_t)bucket + WORD_AT(bucket->word[i]); /* not looked at */
     for (uint32_t at = 0; at < bytes; at += LINE_BYTES)
-        __builtin_prefetch(record + at, 1);
-    __builtin_prefetch(record + bytes, 1);
+        __builtin_prefetch((const void *)(record + at), 1);
+    __builtin_prefetch((const void *)(record + bytes), 1);
 }
 
 static uint32_t record_sum(const uint8_t *record, size_t bytes) { return (uint32_t)hash_bytes(record, bytes, 0); }

@@ -26,7 +26,7 @@ uint64_t store_hash(const struct store *store, const void *key, size_t key_bytes
     return hash_bytes(key, key_bytes, store->seed);
 }
 
-/* -- Put ----------------------------------------------------------------------------------------- */
+/* -- One record ------------------------------------------------------------------------------------ */
 
 /* Key and value, wherever they lie. */
 static uint64_t payload_bytes(const struct bucket_item *item)
@@ -43,21 +43,6 @@ static int item_leave(struct store *store, const struct bucket_item *item)
     store->record_bytes -= payload_bytes(item);
     return bucket_item_large(item, &large) ? runs_free(&store->space, &large, (item->flags & RECORD_LARGE_KEY) != 0)
                                            : SHOAL_OK;
-}
-
-/* How the record is to lie in its bucket.  False: its value, or all of it, goes elsewhere. */
-static bool item_make(const struct store *store, const struct store_record *record, struct bucket_item *ret_item)
-{
-    *ret_item = (struct bucket_item){
-        .version = store->version_next, .type = record->type,
-        .key_bytes = (uint32_t)record->key_bytes, .key = record->key, .value = record->value,
-        .expires_ns = record->expires_ns, .mtime_ns = record->mtime_ns,
-        .flags = (uint8_t)((record->expires_ns != 0 ? RECORD_EXPIRES : 0) | (record->mtime_ns != 0 ? RECORD_MTIME : 0)),
-    };
-    if (record->value_bytes > RECORD_BYTES_MAX || record->key_bytes > RECORD_BYTES_MAX)
-        return false;
-    ret_item->value_bytes = (uint32_t)record->value_bytes;
-    return bucket_item_bytes(ret_item) <= RECORD_BYTES_MAX;
 }
 
 static int item_add(struct store *store, uint64_t hash, const struct bucket_item *item)
@@ -113,43 +98,110 @@ static int put(struct store *store, uint64_t hash, const struct bucket_item *ite
     return store->tree.changed_n > buckets_max(store) ? tree_write_buckets(&store->tree) : SHOAL_OK;
 }
 
-/* All of them take each step before one takes the next (batch.h). */
-static int puts_make(struct store *store, const struct batch *batch)
+/* The key's record; where it lies in its bucket. */
+static int find(struct store *store, uint64_t hash, const void *key, size_t key_bytes, uint32_t *ret_i,
+                struct bucket_item *ret_item)
+{
+    const struct bucket *bucket;
+    int rc = tree_look(&store->tree, hash, &bucket);
+    if (rc == SHOAL_OK && bucket == NULL)
+        return SHOAL_MISSING;
+    return rc == SHOAL_OK ? find_item(&store->pager, bucket, hash, key, key_bytes, ret_i, ret_item) : rc;
+}
+
+/* Just found. */
+static int item_delete(struct store *store, uint64_t hash, uint32_t i, const struct bucket_item *item)
+{
+    struct bucket *bucket;
+    int rc = tree_change(&store->tree, hash, &bucket);
+    if (rc == SHOAL_OK)
+        rc = item_leave(store, item);
+    if (rc != SHOAL_OK)
+        return rc;
+    bucket_remove(bucket, i, item);
+    return tree_shrink(&store->tree, hash);
+}
+
+static int item_remove(struct store *store, uint64_t hash, const struct bucket_item *item)
+{
+    struct bucket_item there;
+    uint32_t i;
+    int rc = find(store, hash, item->key, item->key_bytes, &i, &there);
+    if (rc == SHOAL_MISSING)
+        return SHOAL_OK;
+    return rc == SHOAL_OK ? item_delete(store, hash, i, &there) : rc;
+}
+
+/* -- Changes that wait (batch.h) ------------------------------------------------------------------ */
+
+static int change_make(struct store *store, const struct batch_change *change)
+{
+    return change->removes ? item_remove(store, change->hash, &change->item) : put(store, change->hash, &change->item);
+}
+
+/* All of them take each step before one takes the next. */
+static int changes_make(struct store *store, const struct batch *batch)
 {
     int rc = SHOAL_OK;
     for (enum tree_step step = TREE_PLACE; step <= TREE_RECORD; step++)
-        for (uint32_t i = 0; i < batch->n; i++)
-            tree_expect(&store->tree, batch->put[i].hash, step, bucket_item_bytes(&batch->put[i].item));
+        for (uint32_t i = 0; i < batch->n; i++) {
+            const struct batch_change *change = &batch->change[i];
+            if (change->entry != NULL)
+                tree_expect(&store->tree, change->entry, change->hash, step, bucket_item_bytes(&change->item));
+        }
     for (uint32_t i = 0; i < batch->n && rc == SHOAL_OK; i++)
-        rc = put(store, batch->put[i].hash, &batch->put[i].item);
+        rc = change_make(store, &batch->change[i]);
     return rc;
 }
 
-int txn_puts(struct store *store)
+int txn_changes(struct store *store)
 {
     if (store->batch == NULL || store->batch->n == 0)
         return SHOAL_OK;
-    int rc = puts_make(store, store->batch);
+    int rc = changes_make(store, store->batch);
     batch_drop(store->batch);
     return txn_broken(store, rc);
 }
 
-static int put_small(struct store *store, uint64_t hash, const struct bucket_item *item)
+static int change_later(struct store *store, uint64_t hash, const struct bucket_item *item, bool removes)
 {
     if (store->batch == NULL)
         store->batch = calloc(1, sizeof *store->batch);
-    tree_expect(&store->tree, hash, TREE_ENTRY, 0);
-    if (batch_add(store->batch, hash, item))
-        return SHOAL_OK;
-    int rc = txn_puts(store);
-    return rc != SHOAL_OK || batch_add(store->batch, hash, item) ? rc : put(store, hash, item);
+    struct batch_change *change = batch_add(store->batch, hash, item, removes);
+    if (change == NULL) {
+        int rc = txn_changes(store);
+        if (rc != SHOAL_OK)
+            return rc;
+        change = batch_add(store->batch, hash, item, removes);
+    }
+    if (change == NULL)
+        return removes ? item_remove(store, hash, item) : put(store, hash, item);
+    change->entry = tree_expect_entry(&store->tree, hash);
+    return SHOAL_OK;
+}
+
+/* -- Put ----------------------------------------------------------------------------------------- */
+
+/* How the record is to lie in its bucket.  False: its value, or all of it, goes elsewhere. */
+static bool item_make(const struct store *store, const struct store_record *record, struct bucket_item *ret_item)
+{
+    *ret_item = (struct bucket_item){
+        .version = store->version_next, .type = record->type,
+        .key_bytes = (uint32_t)record->key_bytes, .key = record->key, .value = record->value,
+        .expires_ns = record->expires_ns, .mtime_ns = record->mtime_ns,
+        .flags = (uint8_t)((record->expires_ns != 0 ? RECORD_EXPIRES : 0) | (record->mtime_ns != 0 ? RECORD_MTIME : 0)),
+    };
+    if (record->value_bytes > RECORD_BYTES_MAX || record->key_bytes > RECORD_BYTES_MAX)
+        return false;
+    ret_item->value_bytes = (uint32_t)record->value_bytes;
+    return bucket_item_bytes(ret_item) <= RECORD_BYTES_MAX;
 }
 
 static int put_large(struct store *store, uint64_t hash, const struct store_record *record, struct bucket_item *item)
 {
     struct bucket_large large;
     bool with_key = record->key_bytes > KEY_HERE_MAX;
-    int rc = txn_puts(store);
+    int rc = txn_changes(store);
     if (rc == SHOAL_OK)
         rc = runs_write(&store->space, record->key, (uint32_t)record->key_bytes, with_key, record->value,
                         record->value_bytes, &large);
@@ -179,7 +231,7 @@ int store_put(struct store *store, const struct store_record *record, uint64_t *
         *ret_version = store->version_next;
     uint64_t hash = store_hash(store, record->key, record->key_bytes);
     bool small = item_make(store, record, &item);
-    rc = txn_broken(store, small ? put_small(store, hash, &item) : put_large(store, hash, record, &item));
+    rc = txn_broken(store, small ? change_later(store, hash, &item, false) : put_large(store, hash, record, &item));
     if (rc == SHOAL_OK)
         store->version_next++;
     return rc;
@@ -187,8 +239,9 @@ int store_put(struct store *store, const struct store_record *record, uint64_t *
 
 /* -- Look ---------------------------------------------------------------------------------------- */
 
-static int look(struct store *store, const void *key, size_t key_bytes, uint64_t *ret_hash,
-                const struct bucket **ret_bucket, uint32_t *ret_i, struct bucket_item *ret_item)
+/* Of what this transaction has changed, too. */
+static int look(struct store *store, const void *key, size_t key_bytes, uint64_t *ret_hash, uint32_t *ret_i,
+                struct bucket_item *ret_item)
 {
     int rc = key_check(store, key_bytes);
     if (rc != SHOAL_OK)
@@ -197,22 +250,17 @@ static int look(struct store *store, const void *key, size_t key_bytes, uint64_t
         return error_set(store->broken, "%s: an earlier change of this transaction failed: it can only be given up",
                          store->name);
     *ret_hash = store_hash(store, key, key_bytes);
-    rc = txn_puts(store);
-    if (rc == SHOAL_OK)
-        rc = tree_look(&store->tree, *ret_hash, ret_bucket);
-    if (rc == SHOAL_OK && *ret_bucket == NULL)
-        return SHOAL_MISSING;
-    return rc == SHOAL_OK ? find_item(&store->pager, *ret_bucket, *ret_hash, key, key_bytes, ret_i, ret_item) : rc;
+    rc = txn_changes(store);
+    return rc == SHOAL_OK ? find(store, *ret_hash, key, key_bytes, ret_i, ret_item) : rc;
 }
 
 int store_look(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
                struct store_record *ret_record)
 {
-    const struct bucket *bucket;
     struct bucket_item item;
-    uint64_t hash = 0;
-    uint32_t i = 0;
-    int rc = look(store, key, key_bytes, &hash, &bucket, &i, &item);
+    uint64_t hash;
+    uint32_t i;
+    int rc = look(store, key, key_bytes, &hash, &i, &item);
     if (rc == SHOAL_OK)
         rc = find_copy(&store->pager, &item, buf, room, ret_record);
     if (rc == SHOAL_OK || rc == SHOAL_SHORT) {
@@ -224,29 +272,26 @@ int store_look(struct store *store, const void *key, size_t key_bytes, void *buf
 
 /* -- Delete -------------------------------------------------------------------------------------- */
 
-/* It was looked at before: record i of its bucket. */
-static int delete_found(struct store *store, uint64_t hash, uint32_t i, const struct bucket_item *item)
-{
-    struct bucket *bucket;
-    int rc = tree_change(&store->tree, hash, &bucket);
-    if (rc == SHOAL_OK)
-        rc = item_leave(store, item);
-    if (rc != SHOAL_OK)
-        return rc;
-    bucket_remove(bucket, i, item);
-    return tree_shrink(&store->tree, hash);
-}
-
 /* Looked at before a transaction begins for nothing. */
 int store_delete(struct store *store, const void *key, size_t key_bytes)
 {
-    const struct bucket *bucket;
     struct bucket_item item;
     uint64_t hash = 0;
     uint32_t i = 0;
-    int rc = look(store, key, key_bytes, &hash, &bucket, &i, &item);
+    int rc = look(store, key, key_bytes, &hash, &i, &item);
     if (rc != SHOAL_OK)
         return rc;
     rc = txn_begin(store);
-    return rc == SHOAL_OK ? txn_broken(store, delete_found(store, hash, i, &item)) : rc;
+    return rc == SHOAL_OK ? txn_broken(store, item_delete(store, hash, i, &item)) : rc;
+}
+
+int store_erase(struct store *store, const void *key, size_t key_bytes)
+{
+    int rc = key_check(store, key_bytes);
+    if (rc == SHOAL_OK)
+        rc = txn_begin(store);
+    if (rc != SHOAL_OK)
+        return rc;
+    struct bucket_item item = { .key = key, .key_bytes = (uint32_t)key_bytes };
+    return txn_broken(store, change_later(store, store_hash(store, key, key_bytes), &item, true));
 }

@@ -320,7 +320,7 @@ int store_commit(struct store *store)
         return SHOAL_OK;
     int rc = txn_begin(store);
     if (rc == SHOAL_OK)
-        rc = txn_puts(store);
+        rc = txn_changes(store);
     if (rc == SHOAL_OK)
         rc = txn_broken(store, space_shorten(&store->space));
     if (rc == SHOAL_OK)
@@ -336,7 +336,7 @@ int store_publish(struct store *store)
         return SHOAL_OK;
     int rc = txn_begin(store);
     if (rc == SHOAL_OK)
-        rc = txn_puts(store);
+        rc = txn_changes(store);
     uint64_t held = space_held(&store->space) * PAGE_BYTES;
     bool pinned = store->space.pinned_txn != 0; /* then a commit would release nothing */
     if (rc == SHOAL_OK && !pinned && held > HELD_BYTES_MAX && held > store->space.pages_end * PAGE_BYTES / HELD_SHARE)

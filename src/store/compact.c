@@ -149,7 +149,7 @@ int store_hashes(struct store *store, uint64_t hash, store_hash_fn *each, void *
 {
     const struct bucket *bucket;
     struct tree_place place;
-    int rc = txn_puts(store);
+    int rc = txn_changes(store);
     if (rc == SHOAL_OK)
         rc = tree_place(&store->tree, hash, &place);
     if (rc == SHOAL_OK)

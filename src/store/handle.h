@@ -48,7 +48,7 @@ struct store {
     struct space space;
     struct tree tree;
     struct queue queue;
-    struct batch *batch; /* puts of this transaction that are still to be made; NULL: none yet */
+    struct batch *batch; /* changes of this transaction that are still to be made; NULL: none yet */
 };
 
 /* -- Metas (meta.c) ------------------------------------------------------------------------------ */
@@ -94,7 +94,7 @@ int names_flush(struct store *store, bool *ret_lost);
 /* Begins one, unless it has.  The lock is held. */
 int txn_begin(struct store *store);
 /* What waits in the batch, before anything else that looks at this transaction or ends it. */
-int txn_puts(struct store *store);
+int txn_changes(struct store *store);
 /* The file ends behind the last page in use, where that saves more than so many. */
 void txn_cut(struct store *store, uint64_t pages);
 /* Keeps the failure: nothing but store_abort helps now. */

@@ -84,10 +84,11 @@ int store_lock(struct store *store, int timeout_ms);
 void store_unlock(struct store *store); /* what is not published is given up */
 
 /* These need the lock. */
-/* record->version is not read.  Puts are made some at a time: what fails of one may be the answer of a later call of the
- * transaction, which then can only be given up. */
+/* Puts and removals are made some at a time: what fails of one may be the answer of a later call of the transaction, which
+ * then can only be given up.  record->version is not read. */
 int store_put(struct store *store, const struct store_record *record, uint64_t *ret_version);
-int store_delete(struct store *store, const void *key, size_t key_bytes);                       /* SHOAL_MISSING */
+int store_erase(struct store *store, const void *key, size_t key_bytes); /* it need not be there */
+int store_delete(struct store *store, const void *key, size_t key_bytes); /* SHOAL_MISSING */
 /* As store_get, but sees what this holder has changed. */
 int store_look(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,
                struct store_record *ret_record);

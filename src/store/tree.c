@@ -317,35 +317,38 @@ void tree_child_empty(struct tree *tree, struct tree_node *leaf, uint32_t entry)
     tree_child_set(leaf, entry, child);
 }
 
-static void child_expect(const struct tree *tree, const struct tree_child *child, uint64_t hash, enum tree_step step,
-                         uint32_t bytes)
-{
-    if (child->bucket == NULL && step == TREE_PLACE)
-        cache_expect_place(tree->cache, child->ref.page);
-    else if (child->bucket == NULL && step == TREE_BUCKET)
-        cache_expect_bucket(tree->cache, child->ref.page);
-    else if (child->bucket == NULL)
-        cache_expect_record(tree->cache, child->ref.page, hash, bytes);
-    else if (step == TREE_RECORD)
-        bucket_expect(child->bucket, hash, bytes);
-    else
-        cache_expect_lines(child->bucket);
-}
-
-void tree_expect(const struct tree *tree, uint64_t hash, enum tree_step step, uint32_t bytes)
+/* A node's depth is in its parent, too, so the one of level 0 need not be here. */
+const struct tree_child *tree_expect_entry(const struct tree *tree, uint64_t hash)
 {
     const struct tree_node *node = tree->root;
-    while (node != NULL && node->level > 0) {
-        const struct tree_child *child = &node->child[node_entry(node->depth, hash)];
-        if (step == TREE_ENTRY && node->level == 1 && child->node != NULL) {
-            __builtin_prefetch(child->node);
-            __builtin_prefetch(&child->node->child[node_entry(child->depth, hash)], 1);
-            return;
-        }
+    unsigned depth = 0, level = node != NULL ? node->level : 0;
+    for (; node != NULL && level > 0; level--) {
+        const struct tree_child *child = &node->child[node_entry(depth, hash)];
         node = child->node;
+        depth = child->depth;
     }
-    if (node != NULL && step != TREE_ENTRY)
-        child_expect(tree, &node->child[node_entry(node->depth, hash)], hash, step, bytes);
+    if (node == NULL)
+        return NULL;
+    const struct tree_child *entry = &node->child[node_entry(depth, hash)];
+    __builtin_prefetch(node);
+    __builtin_prefetch(entry, 1);
+    return entry;
+}
+
+void tree_expect(const struct tree *tree, const struct tree_child *entry, uint64_t hash, enum tree_step step, uint32_t bytes)
+{
+    if (entry->bucket != NULL && step == TREE_PLACE)
+        cache_expect_lines(entry->bucket);
+    else if (entry->bucket != NULL && step == TREE_RECORD)
+        bucket_expect(entry->bucket, hash, bytes);
+    else if (entry->bucket != NULL || entry->ref.page == 0)
+        return;
+    else if (step == TREE_PLACE)
+        cache_expect_place(tree->cache, entry->ref.page);
+    else if (step == TREE_BUCKET)
+        cache_expect_bucket(tree->cache, entry->ref.page);
+    else
+        cache_expect_record(tree->cache, entry->ref.page, hash, bytes);
 }
 
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket)

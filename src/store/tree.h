@@ -45,9 +45,13 @@ void tree_begin(struct tree *tree, uint64_t txn);
 
 /* The bucket of a hash, to be read until the next call; NULL: an empty one. */
 int tree_look(struct tree *tree, uint64_t hash, const struct bucket **ret_bucket);
-/* Hints: tree_change of that hash follows, of a record of about so many bytes.  Each step asks for what the next one reads. */
-enum tree_step { TREE_ENTRY, TREE_PLACE, TREE_BUCKET, TREE_RECORD };
-void tree_expect(const struct tree *tree, uint64_t hash, enum tree_step step, uint32_t bytes);
+/* Hints: tree_change of that hash follows, of a record of about so many bytes.  First its entry in the directory is asked for,
+ * where that can be told: NULL, it cannot.  Until something is changed it tells the rest, each step of which asks for what the
+ * next one reads. */
+struct tree_child;
+enum tree_step { TREE_PLACE, TREE_BUCKET, TREE_RECORD };
+const struct tree_child *tree_expect_entry(const struct tree *tree, uint64_t hash);
+void tree_expect(const struct tree *tree, const struct tree_child *entry, uint64_t hash, enum tree_step step, uint32_t bytes);
 /* The same, to be changed until then; in the same memory, where it was looked at last. */
 int tree_change(struct tree *tree, uint64_t hash, struct bucket **ret_bucket);
 /* bucket_add and bucket_replace, of one to be changed. */

@@ -41,10 +41,8 @@ static int copy_found(struct tier *tier, const struct mutate_found *f, uint64_t 
     if (rc != 0)
         return rc;
     const void *key = (const void *)(uintptr_t)(f->record.words + f->record.key_at);
-    if (slot_state(f->w) == SLOT_TOMB) {
-        rc = store_delete(tier->store, key, f->record.key_bytes);
-        return rc == SHOAL_MISSING ? 0 : rc;
-    }
+    if (slot_state(f->w) == SLOT_TOMB)
+        return store_erase(tier->store, key, f->record.key_bytes);
     segment_set_spilled(s, hash_home(hash, s->geo.groups_n), hash);
     struct store_record record = { .key = key, .key_bytes = f->record.key_bytes, .value = f->value,
                                    .value_bytes = f->value_bytes, .type = f->type,

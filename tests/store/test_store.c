@@ -328,6 +328,41 @@ static void the_holder_sees_its_changes_and_nobody_else(void **state)
     store_close(other);
 }
 
+/* Puts and removals of the same keys wait together, more than wait at once, with large values and absent keys among them. */
+static void removals_and_puts_keep_their_order(void **state)
+{
+    enum { N = 100, ROUNDS = 40 };
+    struct store *store = frame_open(*state);
+    uint64_t there[N] = { 0 };
+    uint64_t random = 7;
+    static uint8_t large[3000];
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        lock(store);
+        for (uint64_t step = 0; step < 3 * N; step++) {
+            uint64_t i = random_below(&random, N), what = random_below(&random, 8);
+            if (what < 3) {
+                done(store_erase(store, &i, 8));
+                there[i] = 0;
+                continue;
+            }
+            memcpy(large, &round, 8);
+            done(store_put(store, &(struct store_record){ .key = &i, .key_bytes = 8, .value = large,
+                                                          .value_bytes = what == 3 ? sizeof large : 8 }, NULL));
+            there[i] = what == 3 ? UINT64_MAX : round;
+        }
+        done(round % 2 == 0 ? store_publish(store) : store_commit(store));
+        store_unlock(store);
+        for (uint64_t i = 0; i < N; i++) {
+            uint64_t out;
+            struct store_record record;
+            int rc = store_get(store, &i, 8, &out, 8, &record);
+            assert_int_equal(rc, there[i] == 0 ? SHOAL_MISSING : there[i] == UINT64_MAX ? SHOAL_SHORT : 0);
+            assert_true(rc != 0 || out == there[i]);
+        }
+        assert_store_sound(store);
+    }
+}
+
 /* Whether the bucket of this key is the upper half of two, where buckets are told apart by 8 bits. */
 static bool is_in_upper_half(const struct store *store, uint64_t key) { return (store_hash(store, &key, 8) >> 56 & 1) != 0; }
 
@@ -445,6 +480,7 @@ int main(void)
         FRAME_TEST(space_comes_back),
         FRAME_TEST(a_file_is_cut_when_its_end_is_free),
         FRAME_TEST(the_holder_sees_its_changes_and_nobody_else),
+        FRAME_TEST(removals_and_puts_keep_their_order),
         FRAME_TEST(buckets_that_another_one_filled_are_not_joined),
         FRAME_TEST(read_only_reads),
         FRAME_TEST(what_is_no_store_is_refused),
