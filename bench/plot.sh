@@ -95,7 +95,7 @@ throughput() { # KEYS
     {
         head_of "$base-$1.svg" 1300 $((rows * 330))
         echo "set multiplot layout $rows,2"
-        echo 'set ylabel "million operations/s"'
+        echo 'set ylabel "million operations/s"; set key above'
         for workload in $workloads; do
             bars "$work/ops" "$workload" "$1" 1000000 >"$work/$workload-$1"
             panel "$workload, $1 keys" "$work/$workload-$1"
