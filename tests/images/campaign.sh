@@ -13,7 +13,7 @@ file=${3:-$here/../results/campaigns.tsv}
 portion=50000
 
 about=$(sh "$here/../results/about.sh") || exit 1
-seed=$(date +%s)
+seed=$(($(date +%s) * 100000 + $$ % 100000)) # two that begin in the same second draw others
 while [ "$left" -gt 0 ]; do
     [ "$left" -gt "$portion" ] || portion=$left
     "$images" --random --images "$portion" --seed "$seed" --append "$file" --about "$about" || exit 1
