@@ -54,7 +54,7 @@ static inline void tree_child_set(struct tree_node *node, uint32_t entry, struct
 }
 
 /* Behind a change of its entries that was not tree_child_set's. */
-void tree_note_buckets(struct tree_node *leaf);
+void tree_note_buckets(struct tree_node *node);
 
 int tree_no_memory(const struct tree *tree);
 void tree_node_release(struct tree *tree, struct tree_node *node); /* the node alone */
