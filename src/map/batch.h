@@ -20,8 +20,13 @@ static inline size_t batch_probe(const struct segment *s, const struct shoal_key
         probes[m] = probe_make(s, keys[m].key, keys[m].bytes);
         read_expect_group(s, &probes[m], write);
     }
+    uint8_t further[BATCH_KEYS]; /* keys that lie behind their homes, if anywhere */
+    size_t further_n = 0;
     for (size_t i = 0; i < m; i++)
-        read_expect_record(s, &probes[i], write);
+        if (!read_expect_record(s, &probes[i], probes[i].home, write) && read_expect_next(s, &probes[i], write))
+            further[further_n++] = (uint8_t)i;
+    for (size_t i = 0; i < further_n; i++)
+        (void)read_expect_record(s, &probes[further[i]], probes[further[i]].home + 1, write);
     return m;
 }
 

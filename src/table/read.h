@@ -146,19 +146,38 @@ int read_key_old(const struct segment *old, const struct probe *p, struct read_s
 /* SHOAL_ECORRUPT with a text that names the slot. */
 int read_corrupt(uint64_t slot_i, uint64_t w, const char *what);
 
-/* Ask for the lines that a call on this key will need: the home's, then, when that is here, those of the records that may
- * be the key's. */
+/* Ask for the lines that a call on this key will need: the home's; when that is here, those of the records that may be the
+ * key's, and where there are none those of the next group, which the key may lie in. */
 static inline void read_expect_group(const struct segment *s, const struct probe *p, bool write)
 {
     segment_expect_line(&s->groups[p->home], write);
 }
-static inline void read_expect_record(const struct segment *s, const struct probe *p, bool write)
+
+/* False: not in this group. */
+static inline bool read_expect_record(const struct segment *s, const struct probe *p, uint64_t group, bool write)
 {
+    const struct group *g = &s->groups[group];
+    const uint64_t finger = slot_finger_bits(p->finger);
+    bool found = false;
+#pragma GCC unroll 7
     for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-        uint64_t w = load_relaxed_u64(&s->groups[p->home].slot[i]); /* relaxed: a hint */
-        if (slot_finger(w) == p->finger && slot_is_in_effect(w))
+        uint64_t w = load_relaxed_u64(&g->slot[i]); /* relaxed: a hint */
+        if (slot_has_finger(w, finger)) {
             segment_expect_block(s, slot_block(w), write);
+            found = true;
+        }
     }
+    return found;
+}
+
+/* Is there a group behind the home that the key may lie in?  Its line is asked for. */
+static inline bool read_expect_next(const struct segment *s, const struct probe *p, bool write)
+{
+    const struct group *home = &s->groups[p->home];
+    if (META_BOUND(load_relaxed_u64(&home->meta)) == 0 || p->home + 1 == s->geo.groups_all_n) /* relaxed: a hint */
+        return false;
+    segment_expect_line(home + 1, write);
+    return true;
 }
 
 /* Only of the first that may be the key's, and of it the lines with H and the key: by who is about to replace it. */
