@@ -62,18 +62,20 @@ HOT_INLINE void copy_bytes_of(uint64_t word, uint8_t *to, uint64_t n)
 }
 
 #ifdef COPY_WIDE
-/* n >= 16 bytes; the last 16 may overlap those before. */
+/* n >= 16 bytes; the last piece may overlap those before. */
 HOT_INLINE void copy_wide(volatile void *to, const volatile void *from, uint64_t n)
 {
     volatile uint8_t *out = to;
     const volatile uint8_t *in = from;
-    uint64_t at = 0;
-    for (; at + 64 <= n; at += 64)
-        copy_wide_64(out + at, in + at);
-    for (; at + 16 <= n; at += 16)
-        copy_wide_16(out + at, in + at);
-    if (at < n)
+    if (n >= 64) {
+        for (uint64_t at = 0; at + 64 < n; at += 64)
+            copy_wide_64(out + at, in + at);
+        copy_wide_64(out + n - 64, in + n - 64);
+    } else {
+        for (uint64_t at = 0; at + 16 < n; at += 16)
+            copy_wide_16(out + at, in + at);
         copy_wide_16(out + n - 16, in + n - 16);
+    }
 }
 #endif
 

@@ -9,19 +9,16 @@
 
 HOT_INLINE void stats_add(struct attachment *a, bool hit)
 {
-    a->hits += hit;
-    if (++a->gets < STATS_EVERY)
-        return;
-    bump_relaxed_u64(&a->entry->gets, a->gets);
-    bump_relaxed_u64(&a->entry->hits, a->hits);
-    a->gets = a->hits = 0;
+    a->reads += ((uint64_t)hit << 32) + 1;
+    if (UNLIKELY((uint32_t)a->reads >= STATS_EVERY))
+        attach_tell_reads(a);
 }
 
 /* A read needs no attachment, but uses the thread's to keep count, and to pin a value that keeps changing. */
 HOT_INLINE int read_begin(struct shoal *map, const void *key, size_t key_bytes, struct call *ret_call, struct probe *ret_probe)
 {
     int rc = key_call(map, key, key_bytes, false, ret_call, ret_probe);
-    if (rc == 0 && !ret_call->map->readonly)
+    if (rc == 0)
         ret_call->a = call_attachment(ret_call);
     return rc;
 }
@@ -59,42 +56,57 @@ static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct
     return rc;
 }
 
-/* As key_read, where that is said by one look: else SHOAL_CHANGED, and nothing has happened. */
+/* As key_read, where that is said by one look at a plain map: else SHOAL_CHANGED, and nothing has happened. */
 HOT_INLINE int key_read_at_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
 {
-    struct call call;
-    struct probe probe;
-    int rc = read_begin(map, key, key_bytes, &call, &probe);
-    if (rc != 0)
-        return rc;
-    rc = lookup_at_once(&call, &probe, sink);
-    if (UNLIKELY(rc == SHOAL_CHANGED))
-        call_end(&call);
-    else
-        read_end(&call, rc == 0);
+    struct plain_call call;
+    struct attachment *a;
+    if (!call_plain_begin(map, &call))
+        return SHOAL_CHANGED;
+    int rc = SHOAL_CHANGED;
+    if (LIKELY(key != NULL && key_bytes - 1 < call.segment->geo.max_key_bytes)) {
+        const struct probe probe = probe_make(call.segment, key, key_bytes);
+        read_expect_group(call.segment, &probe, false);
+        if (call_is_plain(&call, &a)) {
+            rc = lookup_plainly(call.segment, &probe, sink);
+            if (a != NULL && LIKELY(rc != SHOAL_CHANGED))
+                stats_add(a, rc == 0);
+        }
+    }
+    call_plain_end(&call);
     return rc;
 }
 
-HOT_INLINE int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
-                   uint64_t *ret_version)
+/* Without a buffer the question is only whether it is there. */
+__attribute__((noinline)) static int get_slowly(struct shoal *map, const void *key, size_t key_bytes, void *buf,
+                                                size_t buf_bytes, size_t *ret_bytes, uint64_t *ret_version)
 {
     if (buf == NULL && buf_bytes != 0)
         return error_set(SHOAL_EINVAL, "buffer is NULL but has %zu bytes", buf_bytes);
     struct read_sink sink = { .buf = buf, .buf_bytes = buf_bytes };
-    int rc = key_read_at_once(map, key, key_bytes, &sink);
-    if (UNLIKELY(rc == SHOAL_CHANGED)) {
-        struct read_sink again = { .buf = buf, .buf_bytes = buf_bytes };
-        rc = key_read(map, key, key_bytes, &again);
-        sink.value_bytes = again.value_bytes;
-        sink.version = again.version;
-    }
+    int rc = key_read(map, key, key_bytes, &sink);
     bool found = rc == 0 || rc == SHOAL_SHORT;
     if (found && ret_bytes != NULL)
         *ret_bytes = sink.value_bytes;
     if (ret_version != NULL && (found || rc == SHOAL_MISSING))
         *ret_version = found ? sink.version : 0;
-    /* Without a buffer the question was only whether it is there. */
     return rc == SHOAL_SHORT && buf == NULL ? 0 : rc;
+}
+
+HOT_INLINE int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
+                   uint64_t *ret_version)
+{
+    if (UNLIKELY(buf == NULL))
+        return get_slowly(map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version);
+    struct read_sink sink = { .buf = buf, .buf_bytes = buf_bytes };
+    int rc = key_read_at_once(map, key, key_bytes, &sink);
+    if (UNLIKELY(rc == SHOAL_CHANGED))
+        return get_slowly(map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version);
+    if (ret_version != NULL)
+        *ret_version = rc == 0 ? sink.version : 0;
+    if (rc == 0 && ret_bytes != NULL)
+        *ret_bytes = sink.value_bytes;
+    return rc;
 }
 
 int shoal_getv(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
@@ -148,8 +160,7 @@ static size_t get_batch(struct shoal *map, const struct shoal_key *keys, size_t 
     size_t i = 0;
     if (call_begin(map, &call) != 0)
         return 0;
-    if (!call.map->readonly)
-        call.a = call_attachment(&call);
+    call.a = call_attachment(&call);
     n = batch_probe(call.segment, keys, n, false, probes);
     for (; i < n; i++) {
         struct read_sink sink = result_sink(&results[i]);

@@ -19,16 +19,21 @@ static inline int lookup_key(const struct call *call, const struct probe *p, str
                                                                             : rc;
 }
 
-/* 0 or SHOAL_MISSING where one look at the table says so; SHOAL_CHANGED: lookup_key must say. */
-HOT_INLINE int lookup_at_once(const struct call *call, const struct probe *p, struct read_sink *sink)
+/* 0 or SHOAL_MISSING where one look at a table without features, which nothing is moved to, says so; SHOAL_CHANGED: lookup_key
+ * must say. */
+HOT_INLINE int lookup_plainly(const struct segment *s, const struct probe *p, struct read_sink *sink)
 {
-    const struct segment *s = call->segment;
-    if (s->geo.features != 0)
-        return SHOAL_CHANGED;
     enum read_outcome outcome = read_at_once(s, p, sink);
     if (LIKELY(outcome == READ_MATCH))
         return 0;
-    return outcome == READ_OTHER && call->old == NULL && !segment_has_successor(s) ? SHOAL_MISSING : SHOAL_CHANGED;
+    return outcome == READ_OTHER && !segment_has_successor(s) ? SHOAL_MISSING : SHOAL_CHANGED;
+}
+
+/* The same of any. */
+HOT_INLINE int lookup_at_once(const struct call *call, const struct probe *p, struct read_sink *sink)
+{
+    int rc = call->segment->geo.features == 0 ? lookup_plainly(call->segment, p, sink) : SHOAL_CHANGED;
+    return rc == SHOAL_MISSING && call->old != NULL ? SHOAL_CHANGED : rc;
 }
 
 #endif

@@ -177,14 +177,14 @@ static void thread_prune(void)
     }
 }
 
-struct attachment *call_attachment_slowly(const struct call *call)
+struct attachment *registry_attachment_slowly(const struct segment *segment)
 {
     struct attachment *a;
     if (registry_thread.list == NULL)
         return NULL;
     thread_prune();
     for (a = registry_thread.list; a != NULL; a = a->next_of_thread)
-        if (a->segment == call->segment)
+        if (a->segment == segment)
             break;
     registry_thread.last = a;
     return a;

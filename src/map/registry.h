@@ -62,6 +62,12 @@ struct call {
     bool locked;
 };
 
+/* One that needs a table and no more. */
+struct plain_call {
+    struct open_map *map;
+    struct segment *segment;
+};
+
 /* What the process and the thread have, for the calls below alone. */
 extern struct registry_process {
     uint64_t *fork_word; /* 0 in a child that has not noticed yet; NULL before the first map */
@@ -91,7 +97,7 @@ HOT_INLINE bool registry_forked(void)
 
 int call_begin_slowly(struct shoal *map, struct call *ret_call);
 void call_end_slowly(struct call *call);
-struct attachment *call_attachment_slowly(const struct call *call);
+struct attachment *registry_attachment_slowly(const struct segment *segment);
 
 /* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map), or why a map that has moved
  * to a new geometry could not be followed.  On 0, call_end must follow. */
@@ -100,6 +106,9 @@ int call_begin(struct shoal *map, struct call *ret_call);
 void call_end(struct call *call);
 int call_attach(struct call *call);
 struct attachment *call_attachment(const struct call *call);
+bool call_plain_begin(struct shoal *map, struct plain_call *ret_call);
+bool call_is_plain(const struct plain_call *call, struct attachment **ret_a);
+void call_plain_end(const struct plain_call *call);
 #else
 HOT_INLINE int call_begin(struct shoal *map, struct call *ret_call)
 {
@@ -116,6 +125,29 @@ HOT_INLINE int call_begin(struct shoal *map, struct call *ret_call)
     return 0;
 }
 
+/* As call_begin, in two steps, for a call that may do its work with the first's result while the second one looks whether the
+ * map is plain: without features, and not moving.  False from the first: call_begin must say, and nothing has happened. */
+HOT_INLINE bool call_plain_begin(struct shoal *map, struct plain_call *ret_call)
+{
+    if (map == NULL || registry_thread.update != NULL || registry_forked())
+        return false;
+    RCU_READ_LOCK();
+    ret_call->map = atomic_load_explicit(&map->open, memory_order_acquire);
+    if (UNLIKELY(ret_call->map == NULL)) {
+        RCU_READ_UNLOCK();
+        return false;
+    }
+    ret_call->segment = ret_call->map->segment;
+    return true;
+}
+
+HOT_INLINE void call_plain_end(const struct plain_call *call)
+{
+    RCU_READ_ENDS(call->map);
+    (void)call;
+    RCU_READ_UNLOCK();
+}
+
 HOT_INLINE void call_end(struct call *call)
 {
     if (!call->locked || call->map == NULL || call->map->tier != NULL) {
@@ -126,14 +158,25 @@ HOT_INLINE void call_end(struct call *call)
     RCU_READ_UNLOCK();
 }
 
-/* The attachment if there is one. */
-HOT_INLINE struct attachment *call_attachment(const struct call *call)
+/* The thread's attachment to the segment, if there is one. */
+HOT_INLINE struct attachment *registry_attachment(const struct segment *segment)
 {
     struct attachment *a = registry_thread.last;
-    return a != NULL && registry_thread.fork_id == registry_process.fork_id && a->segment == call->segment &&
-                   !atomic_load_explicit(&a->gone, memory_order_relaxed)
-               ? a
-               : call_attachment_slowly(call);
+    if (LIKELY(a != NULL && registry_thread.fork_id == registry_process.fork_id && a->segment == segment &&
+               !atomic_load_explicit(&a->gone, memory_order_relaxed)))
+        return a;
+    return segment->readonly ? NULL : registry_attachment_slowly(segment); /* nobody is attached to a map that is read-only */
+}
+
+HOT_INLINE struct attachment *call_attachment(const struct call *call) { return registry_attachment(call->segment); }
+
+/* False: call_plain_end, then call_begin. */
+HOT_INLINE bool call_is_plain(const struct plain_call *call, struct attachment **ret_a)
+{
+    *ret_a = registry_attachment(call->segment);
+    return LIKELY(call->segment->geo.features == 0 &&
+                  atomic_load_explicit(&call->map->old, memory_order_acquire) == NULL &&
+                  !segment_has_successor(call->segment));
 }
 
 /* The calling thread's attachment, made now if need be.  0, SHOAL_EREADONLY, SHOAL_EATTACH, SHOAL_EOS. */

@@ -225,8 +225,7 @@ void attach_release(struct attachment *a)
         store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
     for (uint32_t i = 0; i < HAZARDS_N; i++)
         store_release_u64(&a->entry->hazard[i], 0); /* [hazard] */
-    bump_relaxed_u64(&a->entry->gets, a->gets);
-    bump_relaxed_u64(&a->entry->hits, a->hits);
+    attach_tell_reads(a);
     store_seq_u32(&a->entry->attached, ENTRY_UNUSED); /* [attached] */
     pthread_mutex_lock(&s->lock);
     attachment_unlink(s, a);

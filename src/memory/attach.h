@@ -53,7 +53,7 @@ struct attachment {
     uint64_t retired_bytes;
     uint64_t generation_next, generation_end;
     uint64_t full_sum, full_bytes; /* a search for so many bytes failed when activity stood at the sum */
-    uint32_t gets, hits;           /* not yet in the entry */
+    uint64_t reads;                /* not yet in the entry: hits:32 | gets:32 */
     uint32_t heir;                 /* 1: the index was a dead one's, settled when it was taken; not yet reported */
     uint64_t heir_aborted, heir_completed;
     struct retired_block retired[RETIRED_N];
@@ -88,6 +88,14 @@ bool attach_has_died(const struct segment *segment, uint32_t index);
 /* Take and drop the reap lock of an entry. */
 bool attach_reap_lock(struct segment *segment, uint32_t index);
 void attach_reap_unlock(struct segment *segment, uint32_t index);
+
+/* What it has read, to its entry. */
+static inline void attach_tell_reads(struct attachment *a)
+{
+    bump_relaxed_u64(&a->entry->gets, (uint32_t)a->reads);
+    bump_relaxed_u64(&a->entry->hits, a->reads >> 32);
+    a->reads = 0;
+}
 
 /* A new generation; never 0 and never the one that would make a version 0. */
 uint64_t attach_generation(struct attachment *a);

@@ -41,8 +41,7 @@ struct read_place {
 
 /* Between the slot's load and H's the block may have become another record's, with the same tag, which is still
  * being written.  OWNED while the slot names it: it was placed, so it is whole.  PUB: that was so before. */
-HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shared_u64 *slot, uint64_t w, bool pinned,
-                          struct read_place *r)
+HOT_INLINE bool read_open_block(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
 {
     if (!segment_locate(s, slot_block(w), &r->block))
         return false;
@@ -52,7 +51,14 @@ HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shar
         return false;
     if (!pinned && h_state(r->h) == BLOCK_OWNED && load_acquire_u64(slot) != w) /* [slot-publish] */
         return false;
-    return record_decode_words(features, segment_block(s, r->block.block), r->block.bytes, &r->record);
+    return true;
+}
+
+HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shared_u64 *slot, uint64_t w, bool pinned,
+                          struct read_place *r)
+{
+    return read_open_block(s, slot, w, pinned, r) &&
+           record_decode_words(features, segment_block(s, r->block.block), r->block.bytes, &r->record);
 }
 
 /* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
@@ -110,27 +116,29 @@ enum read_outcome read_pinned(const struct segment *s, struct attachment *a, con
  * READ_AGAIN, something was not as it mostly is, and read_key must say. */
 HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct probe *p, struct read_sink *sink)
 {
-    uint64_t group = p->home, w = 0;
-    const uint64_t last = group + META_BOUND(load_acquire_u64(&s->groups[group].meta)); /* [meta] */
+    const struct group *g = &s->groups[p->home];
+    const struct group *last = g + META_BOUND(load_acquire_u64(&g->meta)); /* [meta] */
     const uint64_t finger = slot_finger_bits(p->finger);
+    uint64_t w = 0;
     uint32_t i;
-    for (;; group++) {
+    for (;; g++) {
         i = 0;
 #pragma GCC unroll 7
         for (; i < GROUP_SLOTS; i++) {
-            w = load_acquire_u64(&s->groups[group].slot[i]); /* [slot-publish] */
+            w = load_acquire_u64(&g->slot[i]); /* [slot-publish] */
             if (slot_has_finger(w, finger))
                 break;
         }
         if (i < GROUP_SLOTS)
             break;
-        if (group == last || group + 1 == s->geo.groups_all_n)
+        if (g == last || g + 1 == &s->groups[s->geo.groups_all_n])
             return READ_OTHER;
     }
-    const shared_u64 *slot = &s->groups[group].slot[i];
+    const shared_u64 *slot = &g->slot[i];
     struct read_place r;
-    if (slot_state(w) != SLOT_LIVE || !read_open(s, 0, slot, w, false, &r) || !record_key_equals(&r.record, p) ||
-        r.record.value_bytes > sink->buf_bytes)
+    if (slot_state(w) != SLOT_LIVE || !read_open_block(s, slot, w, false, &r) ||
+        !record_decode_plainly(segment_block(s, r.block.block), r.block.bytes, p->key_bytes, &r.record) ||
+        !record_key_words_same(r.record.words + r.record.key_at, p, r.record.typed) || r.record.value_bytes > sink->buf_bytes)
         return READ_AGAIN;
     read_facts(s, 0, &r, sink);
     return read_unchanged(s, slot, w, &r) ? READ_MATCH : READ_AGAIN;

@@ -50,6 +50,23 @@ HOT_INLINE uint32_t record_decode_features(uint64_t features, uint32_t at, struc
     return at;
 }
 
+/* The record that is asked for most: without features, as long a key as was asked for, and a value whose length stands in the
+ * place word.  Where the value lies hardly depends on what was loaded, so its lines come together with the first one.  False:
+ * record_decode_words must say. */
+HOT_INLINE bool record_decode_plainly(const shared_u64 *words, uint64_t bytes, uint32_t key_bytes, struct record *ret)
+{
+    uint64_t lens = (uint32_t)payload_load(&words[1]) ^ key_bytes << 16;
+    *ret = (struct record){ .words = words, .key_bytes = key_bytes, .key_at = 2 };
+    ret->value_at = 2 + (key_bytes + 7u) / 8;
+    if (UNLIKELY(lens >= VALUE_LONG)) {
+        ret->typed = true;
+        ret->value_at = 2 + key_bytes / 8 + 1;
+        lens ^= PLACE_TYPED;
+    }
+    ret->value_bytes = lens;
+    return lens < VALUE_LONG && ret->value_at * 8 + lens <= bytes;
+}
+
 /* From the words of a block, and its bytes: at least 3 words.  False: the lengths do not fit the block. */
 HOT_INLINE bool record_decode_words(uint64_t features, const shared_u64 *words, uint64_t bytes, struct record *ret)
 {
@@ -76,11 +93,9 @@ static inline bool record_decode(const struct segment *s, const struct block_pla
     return record_decode_words(s->geo.features, segment_block(s, place->block), place->bytes, ret);
 }
 
-HOT_INLINE bool record_key_equals(const struct record *r, const struct probe *p)
+/* Of a key as long as the probe's. */
+HOT_INLINE bool record_key_words_equal(const shared_u64 *words, const struct probe *p)
 {
-    if (r->key_bytes != p->key_bytes)
-        return false;
-    const shared_u64 *words = r->words + r->key_at;
     const uint8_t *key = p->key;
     uint32_t n = p->key_bytes;
     for (; n >= 8; n -= 8, key += 8, words++) {
@@ -93,6 +108,23 @@ HOT_INLINE bool record_key_equals(const struct record *r, const struct probe *p)
         return true;
     uint64_t theirs = payload_load(words); /* the type byte may stand behind the key */
     return memcmp(&theirs, key, n) == 0;
+}
+
+/* The same by two words, where the key has two and zeros follow it. */
+HOT_INLINE bool record_key_words_same(const shared_u64 *words, const struct probe *p, bool typed)
+{
+    const uint32_t n = p->key_bytes;
+    uint64_t first, last;
+    if (n - 9 > 7 || typed)
+        return record_key_words_equal(words, p);
+    memcpy(&first, p->key, 8);
+    memcpy(&last, p->key + n - 8, 8);
+    return ((payload_load(words) ^ first) | (payload_load(words + 1) ^ last >> (16 - n) * 8)) == 0;
+}
+
+HOT_INLINE bool record_key_equals(const struct record *r, const struct probe *p)
+{
+    return r->key_bytes == p->key_bytes && record_key_words_equal(r->words + r->key_at, p);
 }
 
 HOT_INLINE uint8_t record_type(const struct record *r)

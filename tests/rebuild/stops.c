@@ -48,15 +48,20 @@ static int put(struct shoal *map, const char *key, const char *value)
     return shoal_put(map, key, strlen(key), value, strlen(value));
 }
 
-/* "": absent */
+/* "": absent.  Nobody else is at work: by either call the same. */
 static const char *get(struct shoal *map, const char *key)
 {
     static char value[2][16];
     static int at;
-    char *to = value[at++ % 2];
+    char *to = value[at++ % 2], many[sizeof value[0]];
     size_t n = 0;
+    const struct shoal_key one = { key, strlen(key) };
+    struct shoal_result result = { .buf = many, .buf_bytes = sizeof many };
+    require(shoal_get_many(map, &one, 1, &result) == 0, "get_many: %d %s", result.code, shoal_error_text());
     int rc = shoal_get(map, key, strlen(key), to, sizeof value[0] - 1, &n);
     require(rc == 0 || rc == SHOAL_MISSING, "get: %d %s", rc, shoal_error_text());
+    require(rc == result.code && (rc != 0 || (n == result.bytes && memcmp(to, many, n) == 0)), "get_many: %d, get: %d",
+            result.code, rc);
     to[rc == 0 ? n : 0] = 0;
     return to;
 }

@@ -70,8 +70,18 @@ static struct shoal *filled(struct frame *f, uint32_t flags)
 
 static void assert_filled(struct shoal *map)
 {
-    for (int i = 0; i < KEYS; i++)
+    char name[KEYS][16], value[KEYS][32];
+    struct shoal_key keys[KEYS];
+    struct shoal_result results[KEYS] = { 0 };
+    for (int i = 0; i < KEYS; i++) {
+        keys[i] = (struct shoal_key){ name[i], (size_t)snprintf(name[i], sizeof name[i], "key%d", i) };
+        results[i] = (struct shoal_result){ .buf = value[i], .buf_bytes = sizeof value[i] };
+    }
+    assert_int_equal(shoal_get_many(map, keys, KEYS, results), 0);
+    for (int i = 0; i < KEYS; i++) {
+        assert_int_equal(results[i].code, 0);
         assert_holds(map, text("key", i), text("value", i));
+    }
 }
 
 static void assert_no_files_but_the_map(struct frame *f)

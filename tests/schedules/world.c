@@ -283,6 +283,18 @@ int call_attach(struct call *call)
     return call->a != NULL ? 0 : SHOAL_EATTACH;
 }
 struct attachment *call_attachment(const struct call *call) { return member_of(call->map)->a; }
+bool call_plain_begin(struct shoal *map, struct plain_call *ret_call)
+{
+    struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);
+    *ret_call = (struct plain_call){ open, open->segment };
+    return true;
+}
+bool call_is_plain(const struct plain_call *call, struct attachment **ret_a)
+{
+    *ret_a = member_of(call->map)->a;
+    return call->segment->geo.features == 0;
+}
+void call_plain_end(const struct plain_call *call) { (void)call; }
 void call_pin(struct call *call) { (void)call; }
 void open_map_ref(struct open_map *map) { (void)map; }
 void open_map_unref(struct open_map *map) { (void)map; }
