@@ -11,22 +11,31 @@
 
 #define BATCH_KEYS 32u /* about as many lines as a core has under way at a time */
 
-/* Probes of the keys that can be ones, up to the first that cannot; how many. */
-static inline size_t batch_probe(const struct segment *s, const struct shoal_key *keys, size_t n, bool write,
-                                 struct probe probes[BATCH_KEYS])
+struct batch {
+    struct probe probe[BATCH_KEYS];
+    const shared_u64 *slot[BATCH_KEYS]; /* that may be the key's; NULL: none was seen */
+};
+
+/* Of the keys that can be ones, up to the first that cannot; how many. */
+static inline size_t batch_probe(const struct segment *s, const struct shoal_key *keys, size_t n, bool write, struct batch *batch)
 {
     size_t m = 0;
     for (; m < n && keys[m].key != NULL && keys[m].bytes - 1 < s->geo.max_key_bytes; m++) {
-        probes[m] = probe_make(s, keys[m].key, keys[m].bytes);
-        read_expect_group(s, &probes[m], write);
+        batch->probe[m] = probe_make(s, keys[m].key, keys[m].bytes);
+        read_expect_group(s, &batch->probe[m], write);
     }
     uint8_t further[BATCH_KEYS]; /* keys that lie behind their homes, if anywhere */
     size_t further_n = 0;
-    for (size_t i = 0; i < m; i++)
-        if (!read_expect_record(s, &probes[i], probes[i].home, write) && read_expect_next(s, &probes[i], write))
+    for (size_t i = 0; i < m; i++) {
+        const struct probe *p = &batch->probe[i];
+        batch->slot[i] = read_expect_record(s, p, p->home, write);
+        if (batch->slot[i] == NULL && read_expect_next(s, p, write))
             further[further_n++] = (uint8_t)i;
-    for (size_t i = 0; i < further_n; i++)
-        (void)read_expect_record(s, &probes[further[i]], probes[further[i]].home + 1, write);
+    }
+    for (size_t i = 0; i < further_n; i++) {
+        const struct probe *p = &batch->probe[further[i]];
+        batch->slot[further[i]] = read_expect_record(s, p, p->home + 1, write);
+    }
     return m;
 }
 

@@ -152,21 +152,27 @@ static struct read_sink result_sink(const struct shoal_result *r)
     return (struct read_sink){ .buf = r->buf, .buf_bytes = r->buf != NULL ? r->buf_bytes : 0 };
 }
 
+/* One of a batch, whose slot was seen ahead. */
+HOT_INLINE int get_expected(const struct call *call, const struct probe *p, const shared_u64 *slot, struct read_sink *sink)
+{
+    int rc = slot != NULL && call->segment->geo.features == 0 ? lookup_slot_plainly(call->segment, p, slot, sink)
+                                                              : lookup_at_once(call, p, sink);
+    return UNLIKELY(rc == SHOAL_CHANGED) ? lookup_key(call, p, sink) : rc;
+}
+
 /* As many as one call can answer, from the first on; the rest is left to calls of their own. */
 static size_t get_batch(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
 {
     struct call call;
-    struct probe probes[BATCH_KEYS];
+    struct batch batch;
     size_t i = 0;
     if (call_begin(map, &call) != 0)
         return 0;
     call.a = call_attachment(&call);
-    n = batch_probe(call.segment, keys, n, false, probes);
+    n = batch_probe(call.segment, keys, n, false, &batch);
     for (; i < n; i++) {
         struct read_sink sink = result_sink(&results[i]);
-        int rc = lookup_at_once(&call, &probes[i], &sink);
-        if (UNLIKELY(rc == SHOAL_CHANGED))
-            rc = lookup_key(&call, &probes[i], &sink);
+        int rc = get_expected(&call, &batch.probe[i], batch.slot[i], &sink);
         if (rc == TABLE_MOVED || rc == SHOAL_CHANGED)
             break;
         result_fill(&results[i], rc, &sink);

@@ -29,6 +29,13 @@ HOT_INLINE int lookup_plainly(const struct segment *s, const struct probe *p, st
     return outcome == READ_OTHER && !segment_has_successor(s) ? SHOAL_MISSING : SHOAL_CHANGED;
 }
 
+/* The same of a key that is in this slot, if nothing has happened since it was seen there. */
+HOT_INLINE int lookup_slot_plainly(const struct segment *s, const struct probe *p, const shared_u64 *slot, struct read_sink *sink)
+{
+    const uint64_t w = load_acquire_u64(slot); /* [slot-publish] */
+    return LIKELY(slot_finger(w) == p->finger) && read_slot_at_once(s, slot, w, p, sink) == READ_MATCH ? 0 : SHOAL_CHANGED;
+}
+
 /* The same of any. */
 HOT_INLINE int lookup_at_once(const struct call *call, const struct probe *p, struct read_sink *sink)
 {

@@ -301,14 +301,14 @@ int shoal_update(struct shoal *map, const void *key, size_t key_bytes, shoal_upd
 
 /* Begin a call on as many keys as one can work on; *ret_n = 0 and nothing begun where each needs a call of its own. */
 static void batch_begin(struct shoal *map, const struct shoal_key *keys, struct call *ret_call,
-                        struct probe probes[BATCH_KEYS], size_t *io_n)
+                        struct batch *batch, size_t *io_n)
 {
     size_t n = *io_n;
     *io_n = 0;
     if (call_begin(map, ret_call) != 0)
         return;
     if (ret_call->old == NULL && call_attach(ret_call) == 0)
-        *io_n = batch_probe(ret_call->segment, keys, n, true, probes);
+        *io_n = batch_probe(ret_call->segment, keys, n, true, batch);
     if (*io_n == 0)
         call_end(ret_call);
 }
@@ -317,15 +317,15 @@ static size_t put_batch(struct shoal *map, const struct shoal_key *keys, const s
                         struct shoal_result *results)
 {
     struct call call;
-    struct probe probes[BATCH_KEYS];
+    struct batch batch;
     size_t i = 0;
-    batch_begin(map, keys, &call, probes, &n);
+    batch_begin(map, keys, &call, &batch, &n);
     if (n == 0)
         return 0;
     for (; i < n; i++) {
         struct condition always = { 0 };
         struct mutation m = mutation_of(values[i].value, values[i].bytes, values[i].type, &always);
-        int rc = key_store_once(map, &call, &probes[i], &always, &m, &results[i].version);
+        int rc = key_store_once(map, &call, &batch.probe[i], &always, &m, &results[i].version);
         if (rc == TABLE_MOVED)
             break;
         results[i].code = rc;
@@ -337,15 +337,15 @@ static size_t put_batch(struct shoal *map, const struct shoal_key *keys, const s
 static size_t delete_batch(struct shoal *map, const struct shoal_key *keys, size_t n, struct shoal_result *results)
 {
     struct call call;
-    struct probe probes[BATCH_KEYS];
+    struct batch batch;
     size_t i = 0;
-    batch_begin(map, keys, &call, probes, &n);
+    batch_begin(map, keys, &call, &batch, &n);
     if (n == 0)
         return 0;
     for (; i < n; i++) {
         struct condition always = { 0 };
         struct mutation m = { 0 };
-        int rc = mutate_key(call.a, &probes[i], decide_delete, &always, &m);
+        int rc = mutate_key(call.a, &batch.probe[i], decide_delete, &always, &m);
         if (rc == TABLE_MOVED)
             break;
         results[i].code = rc;

@@ -112,8 +112,21 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
 enum read_outcome read_pinned(const struct segment *s, struct attachment *a, const shared_u64 *slot, uint64_t w,
                               const struct probe *p, struct read_sink *sink);
 
-/* read_key in a straight line, for a map without features: READ_MATCH, the sink is filled; READ_OTHER, there is no such key;
- * READ_AGAIN, something was not as it mostly is, and read_key must say. */
+/* read_key in a straight line, for a map without features, where the slot that has the key's fingerprint held w: READ_MATCH, the
+ * sink is filled; READ_AGAIN, something was not as it mostly is, and read_key must say. */
+HOT_INLINE enum read_outcome read_slot_at_once(const struct segment *s, const shared_u64 *slot, uint64_t w,
+                                               const struct probe *p, struct read_sink *sink)
+{
+    struct read_place r;
+    if (slot_state(w) != SLOT_LIVE || !read_open_block(s, slot, w, false, &r) ||
+        !record_decode_plainly(segment_block(s, r.block.block), r.block.bytes, p->key_bytes, &r.record) ||
+        !record_key_words_same(r.record.words + r.record.key_at, p, r.record.typed) || r.record.value_bytes > sink->buf_bytes)
+        return READ_AGAIN;
+    read_facts(s, 0, &r, sink);
+    return read_unchanged(s, slot, w, &r) ? READ_MATCH : READ_AGAIN;
+}
+
+/* The same where the slot is not known; READ_OTHER: there is no such key. */
 HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct probe *p, struct read_sink *sink)
 {
     const struct group *g = &s->groups[p->home];
@@ -134,14 +147,7 @@ HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct 
         if (g == last || g + 1 == &s->groups[s->geo.groups_all_n])
             return READ_OTHER;
     }
-    const shared_u64 *slot = &g->slot[i];
-    struct read_place r;
-    if (slot_state(w) != SLOT_LIVE || !read_open_block(s, slot, w, false, &r) ||
-        !record_decode_plainly(segment_block(s, r.block.block), r.block.bytes, p->key_bytes, &r.record) ||
-        !record_key_words_same(r.record.words + r.record.key_at, p, r.record.typed) || r.record.value_bytes > sink->buf_bytes)
-        return READ_AGAIN;
-    read_facts(s, 0, &r, sink);
-    return read_unchanged(s, slot, w, &r) ? READ_MATCH : READ_AGAIN;
+    return read_slot_at_once(s, &g->slot[i], w, p, sink);
 }
 
 /* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED,
@@ -161,21 +167,22 @@ static inline void read_expect_group(const struct segment *s, const struct probe
     segment_expect_line(&s->groups[p->home], write);
 }
 
-/* False: not in this group. */
-static inline bool read_expect_record(const struct segment *s, const struct probe *p, uint64_t group, bool write)
+/* A slot of this group that may be the key's, NULL: none.  By branches, so that a processor goes on to the next keys' groups
+ * before this one is here. */
+static inline const shared_u64 *read_expect_record(const struct segment *s, const struct probe *p, uint64_t group, bool write)
 {
     const struct group *g = &s->groups[group];
     const uint64_t finger = slot_finger_bits(p->finger);
-    bool found = false;
+    const shared_u64 *slot = NULL;
 #pragma GCC unroll 7
     for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
         uint64_t w = load_relaxed_u64(&g->slot[i]); /* relaxed: a hint */
         if (slot_has_finger(w, finger)) {
             segment_expect_block(s, slot_block(w), write);
-            found = true;
+            slot = &g->slot[i];
         }
     }
-    return found;
+    return slot;
 }
 
 /* Is there a group behind the home that the key may lie in?  Its line is asked for. */
