@@ -129,6 +129,8 @@ struct driver {
 
     /* Unsafe ones: which worker alone may write this key, below setup->workers. */
     unsigned (*owner)(const struct driver_setup *setup, const void *key, size_t key_bytes) DRIVER_NONE;
+    /* Before reopen, and before its clock: what a start of the machine would have done to memory. */
+    int (*restart)(const struct driver_setup *setup) DRIVER_NONE;
 
     double (*weigh)(void *host) DRIVER_NONE; /* bytes; of a table whose memory is elsewhere */
     size_t key_most DRIVER_NONE;             /* bytes of the longest key that it takes; 0 = as long as any here */

@@ -440,6 +440,8 @@ int workload_write_on(struct worker *worker, _Atomic uint64_t *writes)
 int workload_reopen(struct worker *worker, const struct driver_setup *setup, struct tally *ret_tally, uint64_t *ret_lost)
 {
     const struct driver *driver = worker->driver;
+    if (driver->restart && driver->restart(setup) != 0)
+        return DRIVER_FAILED;
     int64_t cpu = cpu_ns();
     ret_tally->ops = 1;
     ret_tally->start_ns = workload_clock_ns();

@@ -57,12 +57,14 @@ static int open_it(const struct driver_setup *setup, void *host, void **ret_hand
     return open_with(setup, host == NULL, host != NULL, ret_handle);
 }
 
-/* As after a start of the machine: the table is gone, and begins cold. */
-static int reopen(const struct driver_setup *setup, void **ret_handle)
+/* As behind a start of the machine: the table is gone, and begins cold. */
+static int restart(const struct driver_setup *setup)
 {
     int code = shoal_unlink(setup->name);
-    return code == 0 ? open_with(setup, 1, 1, ret_handle) : failed("shoal_unlink", code);
+    return code == 0 ? DRIVER_OK : failed("shoal_unlink", code);
 }
+
+static int reopen(const struct driver_setup *setup, void **ret_handle) { return open_with(setup, 1, 1, ret_handle); }
 
 static void unlink_it(const struct driver_setup *setup)
 {
@@ -125,5 +127,6 @@ const struct driver driver_map = {
     .put = put,
     .del = del,
     .sync = sync_it,
+    .restart = restart,
     .reopen = reopen,
 };

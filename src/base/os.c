@@ -335,22 +335,35 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static struct {
+    uint8_t id[OS_BOOT_BYTES];
+    int why; /* 0, or why there is none */
+} boot;      /* written once, by boot_read: it stays for as long as any process */
+
 /* "1b4e28ba-2fa1-11d2-883f-0016d3cca427" */
-int os_boot(uint8_t ret_boot[OS_BOOT_BYTES])
+static void boot_read(void)
 {
     char text[64];
     size_t n = 0;
-    int keep = errno;
     read_text("/proc/sys/kernel/random/boot_id", text, sizeof text);
-    errno = keep;
     for (const char *at = text; *at != '\0' && n < 2 * (size_t)OS_BOOT_BYTES; at++) {
         int digit = hex_digit(*at);
         if (digit < 0)
             continue;
-        ret_boot[n / 2] = (uint8_t)(n % 2 == 0 ? digit << 4 : ret_boot[n / 2] | digit);
+        boot.id[n / 2] = (uint8_t)(n % 2 == 0 ? digit << 4 : boot.id[n / 2] | digit);
         n++;
     }
-    return n == 2 * (size_t)OS_BOOT_BYTES ? 0 : EIO;
+    boot.why = n == 2 * (size_t)OS_BOOT_BYTES ? 0 : EIO;
+}
+
+int os_boot(uint8_t ret_boot[OS_BOOT_BYTES])
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    int keep = errno;
+    (void)pthread_once(&once, boot_read);
+    errno = keep;
+    memcpy(ret_boot, boot.id, sizeof boot.id);
+    return boot.why;
 }
 
 /* -- Fork ------------------------------------------------------------------------------------ */
