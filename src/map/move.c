@@ -103,11 +103,11 @@ int move_turn(struct shoal *map)
 {
     int rc = 0;
     registry_move_lock();
-    urcu_bp_read_lock();
+    RCU_READ_LOCK();
     struct open_map *open = atomic_load_explicit(&map->open, memory_order_acquire);
     if (open != NULL)
         open_map_ref(open);
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     if (open != NULL) {
         struct open_map *old = atomic_load_explicit(&open->old, memory_order_acquire);
         if (segment_has_successor(open->segment))

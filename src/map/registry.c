@@ -240,7 +240,7 @@ int call_begin_slowly(struct shoal *map, struct call *ret_call)
             return error_set(SHOAL_EINVAL, "an update function must not call its own map");
     struct open_map *open;
     for (;;) {
-        urcu_bp_read_lock();
+        RCU_READ_LOCK();
         ret_call->locked = true;
         open = atomic_load_explicit(&map->open, memory_order_acquire);
         if (open == NULL)
@@ -248,7 +248,7 @@ int call_begin_slowly(struct shoal *map, struct call *ret_call)
         ret_call->old = atomic_load_explicit(&open->old, memory_order_acquire);
         if (!move_is_due(open, ret_call->old))
             break;
-        urcu_bp_read_unlock();
+        RCU_READ_UNLOCK();
         ret_call->locked = false;
         int rc = move_turn(map);
         if (rc != 0)
@@ -265,7 +265,7 @@ void call_pin(struct call *call)
     if (call->old != NULL)
         open_map_ref(call->old);
     call->fork_id = registry_process.fork_id;
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     call->locked = false;
 }
 
@@ -277,7 +277,7 @@ void call_end_slowly(struct call *call)
     }
     if (call->locked) {
         RCU_READ_ENDS(call->map);
-        urcu_bp_read_unlock();
+        RCU_READ_UNLOCK();
     } else if (call->map != NULL && call->fork_id == registry_fork_id()) {
         open_map_unref(call->map);
         if (call->old != NULL)

@@ -14,17 +14,8 @@
 #ifndef SHOAL_MAP_REGISTRY_H
 #define SHOAL_MAP_REGISTRY_H
 
-#include <urcu/urcu-bp.h>
-#ifdef REGISTRY_RCU_BY_CALL /* liburcu makes its readers at addresses that their type's alignment forbids: not for UBSan */
-#define RCU_READ_LOCK urcu_bp_read_lock
-#define RCU_READ_UNLOCK urcu_bp_read_unlock
-#else
-#include <urcu/static/urcu-bp.h> /* for these two, which it lets everybody inline */
-#define RCU_READ_LOCK _urcu_bp_read_lock
-#define RCU_READ_UNLOCK _urcu_bp_read_unlock
-#endif
-
 #include "base/hot.h"
+#include "base/rcu.h"
 #include "memory/attach.h"
 #include "shoal/shoal.h"
 

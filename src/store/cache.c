@@ -5,9 +5,9 @@
 #include "store/cache.h"
 
 #include <stdlib.h>
-#include <urcu/urcu-bp.h>
 
 #include "base/os.h"
+#include "base/rcu.h"
 
 #define LEFT_MAX 1024ul /* freed together, because waiting for all readers takes time */
 /* Spare ones are as many as a transaction may change, since the next one will change as many.  With more of them left what is
@@ -49,7 +49,7 @@ static uint64_t bucket_places_n(void)
 /* The places are made for the first page: many stores are opened for one lookup, or none. */
 static struct cache_places *places_of(struct cache_places **io_places, uint64_t how_many(void))
 {
-    struct cache_places *places = urcu_bp_dereference(*io_places);
+    struct cache_places *places = RCU_LOAD(*io_places);
     if (places != NULL)
         return places;
     uint64_t n = how_many();
@@ -119,7 +119,7 @@ static void bucket_leaves(struct cache *cache, struct cached *old)
 /* The next one that the hand meets, whichever that is. */
 static void make_room(struct cache *cache)
 {
-    struct cache_places *places = urcu_bp_dereference(cache->buckets);
+    struct cache_places *places = RCU_LOAD(cache->buckets);
     for (unsigned looks = 0; looks < HAND_LOOKS; looks++) {
         struct cache_place *place = &places->place[uatomic_add_return(&cache->hand, 1) & (places->n - 1)];
         struct cached *old = uatomic_read(&place->cached);
@@ -148,7 +148,7 @@ static void expect_lines(const struct cached *cached, unsigned n)
 
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash)
 {
-    const struct cached *cached = urcu_bp_dereference(place->cached);
+    const struct cached *cached = RCU_LOAD(place->cached);
     expect_lines(cached, LINES_TO_LOOK);
     bool same = cached != NULL && cached->ref.page == ref.page && cached->ref.txn == ref.txn &&
                 cached->bucket.head.depth == depth && cached->bucket.head.prefix == hash_prefix(hash, depth);
@@ -160,11 +160,11 @@ bool cache_copy(struct cache *cache, struct page_ref ref, unsigned depth, uint64
     const struct cache_place *place = cache_bucket_place(cache, ref.page);
     if (place == NULL)
         return false;
-    urcu_bp_read_lock();
+    RCU_READ_LOCK();
     const struct bucket *bucket = cache_bucket(place, ref, depth, hash);
     if (bucket != NULL)
         *ret_bucket = *bucket;
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     return bucket != NULL;
 }
 
@@ -191,11 +191,11 @@ struct cached *cache_take(struct cache *cache, struct page_ref ref, unsigned dep
     struct cache_place *place = cache_bucket_place(cache, ref.page);
     if (place == NULL || !is_alone(cache))
         return NULL;
-    urcu_bp_read_lock();
+    RCU_READ_LOCK();
     const struct bucket *bucket = cache_bucket(place, ref, depth, hash);
     struct cached *cached = bucket != NULL ? cached_of(bucket) : NULL;
     bool taken = cached != NULL && uatomic_cmpxchg(&place->cached, cached, NULL) == cached; /* a full fence (C3) */
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     if (!taken)
         return NULL;
     uatomic_dec(&cache->kept_n);
@@ -231,20 +231,20 @@ void cache_expect_record(struct cache *cache, uint64_t page, uint64_t hash, uint
     const struct cache_place *place = cache_bucket_place(cache, page);
     if (place == NULL)
         return;
-    urcu_bp_read_lock();
-    const struct cached *cached = urcu_bp_dereference(place->cached);
+    RCU_READ_LOCK();
+    const struct cached *cached = RCU_LOAD(place->cached);
     if (cached != NULL)
         bucket_expect(&cached->bucket, hash, bytes);
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
 }
 
 /* C1: whatever has the page's number goes, whichever transaction wrote it. */
 static void forget(struct cache *cache, struct cache_place *place, uint64_t page)
 {
-    urcu_bp_read_lock();
-    const struct cached *cached = urcu_bp_dereference(place->cached);
+    RCU_READ_LOCK();
+    const struct cached *cached = RCU_LOAD(place->cached);
     bool is_it = cached != NULL && cached->ref.page == page;
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     struct cached *old = is_it ? urcu_bp_xchg_pointer(&place->cached, NULL) : NULL;
     if (old != NULL)
         bucket_leaves(cache, old);

@@ -9,9 +9,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <urcu/urcu-bp.h>
 
 #include "base/error.h"
+#include "base/rcu.h"
 #include "store/find.h"
 #include "store/handle.h"
 
@@ -45,12 +45,12 @@ static struct reader_root root_of(uint64_t word, const struct page_meta *meta)
 /* The meta of a root word, from memory or from the file. */
 static int root_read(struct store *store, uint64_t word, struct reader_root *ret_root)
 {
-    urcu_bp_read_lock();
-    const struct cached *kept = urcu_bp_dereference(store->cache.meta);
+    RCU_READ_LOCK();
+    const struct cached *kept = RCU_LOAD(store->cache.meta);
     bool same = kept != NULL && kept->word == word;
     if (same)
         *ret_root = root_of(word, &kept->meta);
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     if (same)
         return SHOAL_OK;
     struct cached *read;
@@ -111,14 +111,14 @@ static int node_step(struct store *store, unsigned level, struct node_child *io_
     struct cache_place *place = cache_node_place(&store->cache, io_child->ref.page);
     if (place == NULL)
         return error_os("%s: memory for nodes", store->name);
-    urcu_bp_read_lock();
-    const struct cached *kept = urcu_bp_dereference(place->cached);
+    RCU_READ_LOCK();
+    const struct cached *kept = RCU_LOAD(place->cached);
     bool same = kept != NULL && kept->ref.page == io_child->ref.page && kept->ref.txn == io_child->ref.txn &&
                 kept->node.head.level == level && kept->node.head.depth == io_child->depth &&
                 kept->node.head.prefix == hash_prefix(hash, io_child->depth);
     if (same)
         *io_child = node_child_at(&kept->node, node_entry(io_child->depth, hash));
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     if (same)
         return SHOAL_OK;
     struct cached *read;
@@ -193,10 +193,10 @@ static int get_kept(struct store *store, const struct cache_place *place, struct
                     struct store_record *ret_record)
 {
     bool large;
-    urcu_bp_read_lock();
+    RCU_READ_LOCK();
     const struct bucket *bucket = cache_bucket(place, child.ref, child.depth, w->hash);
     int rc = bucket != NULL ? get_in(store, bucket, w, ret_record, &large) : NOT_KEPT;
-    urcu_bp_read_unlock();
+    RCU_READ_UNLOCK();
     return rc;
 }
 
