@@ -88,13 +88,23 @@ static int tier_look(const struct below *below, const struct probe *p, struct be
 /* One number for the map, in all processes that have it, whichever of its segments. */
 static uint64_t user_of(const struct segment *s) { return hash_bytes(&s->geo.family, sizeof s->geo.family, s->geo.seed) | 1; }
 
+static uint64_t seen_n_for(const struct segment *s)
+{
+    uint64_t n = TIER_SEEN_LEAST;
+    while (n < TIER_SEEN_MOST && n * 2 <= s->geo.capacity / TIER_SEEN_SHARE)
+        n *= 2;
+    return n;
+}
+
 int tier_open(struct segment *segment, const char *directory, const char *name, struct tier **ret_tier)
 {
-    struct tier *tier = calloc(1, sizeof *tier);
+    const uint64_t seen_n = seen_n_for(segment);
+    struct tier *tier = calloc(1, sizeof *tier + seen_n * sizeof tier->seen[0]);
     if (tier == NULL) {
         errno = ENOMEM;
         return error_os("%s", directory);
     }
+    tier->seen_n = seen_n;
     int rc = store_open(directory, segment->readonly ? STORE_RDONLY : 0, &tier->store);
     if (rc == 0)
         rc = judge_store(segment, tier->store, directory, name);
@@ -151,7 +161,7 @@ static int tier_look(const struct below *below, const struct probe *p, struct be
 /* Was the key read below a while ago?  Then not again: it comes up. */
 static bool is_read_again(struct tier *tier, const struct probe *p)
 {
-    _Atomic uint32_t *place = &tier->seen[p->hash >> 32 & (TIER_SEEN_N - 1)];
+    _Atomic uint32_t *place = &tier->seen[p->hash >> 32 & (tier->seen_n - 1)];
     uint32_t mark = (uint32_t)p->hash | 1;
     bool again = atomic_load_explicit(place, memory_order_relaxed) == mark; /* relaxed: a hint, of this process alone */
     atomic_store_explicit(place, again ? 0 : mark, memory_order_relaxed);

@@ -13,14 +13,19 @@
 #include "table/below.h"
 #include "table/read.h"
 
-#define TIER_SEEN_N 8192u
+/* Keys that were read below lately, as a share of what the table holds.  One that is read again while it is remembered comes
+ * up, which costs as much as three reads below, and takes another's place: so not what is read again only because all is. */
+#define TIER_SEEN_SHARE 4u
+#define TIER_SEEN_LEAST 64u
+#define TIER_SEEN_MOST (1u << 20)
 
 /* A process's store below one mapped segment.  Used by all its threads. */
 struct tier {
     struct below below; /* first: the table knows this part */
     struct store *store;
     struct segment *segment;
-    _Atomic uint32_t seen[TIER_SEEN_N]; /* keys that were read below lately; to come up when they are again */
+    uint64_t seen_n; /* a power of two */
+    _Atomic uint32_t seen[];
 };
 
 /* What a new segment must know of the store that it is made for. */
