@@ -150,8 +150,8 @@ HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct 
     return read_slot_at_once(s, &g->slot[i], w, p, sink);
 }
 
-/* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED,
- * SHOAL_ECORRUPT with a text. */
+/* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it
+ * never pins).  0, SHOAL_MISSING, SHOAL_SHORT, SHOAL_CHANGED, SHOAL_ECORRUPT with a text. */
 int read_key(const struct segment *s, struct attachment *a, const struct probe *p, struct read_sink *sink);
 
 /* The same in a table that is moved from: what is sealed counts, what has moved does not. */
