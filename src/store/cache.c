@@ -29,10 +29,14 @@ struct cache_places {
     struct cache_place place[];
 };
 
-static void places_free(struct cache_places *places)
+/* At most kept_n of them have something.  Places that nobody has touched are no memory yet, and a look would make them some. */
+static void places_free(struct cache_places *places, uint64_t kept_n)
 {
-    for (uint64_t i = 0; places != NULL && i < places->n; i++)
-        free(places->place[i].cached);
+    for (uint64_t i = 0; places != NULL && i < places->n && kept_n > 0; i++)
+        if (places->place[i].cached != NULL) {
+            free(places->place[i].cached);
+            kept_n--;
+        }
     free(places);
 }
 
@@ -353,8 +357,8 @@ void cache_tidy(struct cache *cache)
 
 void cache_close(struct cache *cache)
 {
-    places_free(cache->nodes);
-    places_free(cache->buckets);
+    places_free(cache->nodes, CACHE_NODES);
+    places_free(cache->buckets, uatomic_read(&cache->kept_n));
     free(cache->meta);
     list_free(cache->left);
     lists_free(cache->spare);
