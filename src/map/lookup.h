@@ -29,7 +29,8 @@ HOT_INLINE int lookup_plainly(const struct segment *s, const struct probe *p, st
     return outcome == READ_OTHER && !segment_has_successor(s) ? SHOAL_MISSING : SHOAL_CHANGED;
 }
 
-/* The same of a key that is in this slot, if nothing has happened since it was seen there. */
+/* The same of a key that is in this slot, if nothing has happened since it was seen there: what a slot has that is in effect
+ * counts, so the home's bound need not be asked. */
 HOT_INLINE int lookup_slot_plainly(const struct segment *s, const struct probe *p, const shared_u64 *slot, struct read_sink *sink)
 {
     const uint64_t w = load_acquire_u64(slot); /* [slot-publish] */

@@ -36,6 +36,7 @@ static bool apply(const struct event *e, struct key_state *k)
         *k = (struct key_state){ false, 0 };
         return answers(e, was.present, SHOAL_MISSING) && (!told || !was.present || e->got == was.value);
     case OP_GET:
+    case OP_GET_MANY:
     case OP_GETV:
         return answers(e, was.present, SHOAL_MISSING) && (!told || !was.present || e->got == was.value);
     case OP_DELETE_IF:

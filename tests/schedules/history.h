@@ -13,7 +13,7 @@
 enum op_kind {
     OP_NONE,
     /* Of a key: */
-    OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET,
+    OP_PUT, OP_ADD, OP_DELETE, OP_TAKE, OP_GET, OP_GET_MANY,
     OP_DELETE_IF, /* it has the version that it began with; value: what it held then */
     OP_GETV, /* a get that remembers the version; a DELETE_IF of value 0 by the same process is about that */
     OP_WAIT, /* until that version is another; value: the same, 0 = it was absent */

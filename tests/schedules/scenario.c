@@ -97,6 +97,15 @@ static void got_value(struct event *e, const uint64_t *words, size_t bytes)
                          (unsigned)i, (unsigned long long)words[i]);
 }
 
+static int get_many(struct shoal *map, const char *key, uint64_t *words, size_t *ret_bytes)
+{
+    const struct shoal_key one = { key, KEY_BYTES };
+    struct shoal_result result = { .buf = words, .buf_bytes = VALUE_MOST };
+    (void)shoal_get_many(map, &one, 1, &result);
+    *ret_bytes = result.bytes;
+    return result.code;
+}
+
 static int key_op(uint32_t member, struct event *e)
 {
     struct shoal *map = &world.member[member].handle;
@@ -126,6 +135,11 @@ static int key_op(uint32_t member, struct event *e)
         if (code == 0)
             got_value(e, words, got);
         stage.seen[member].value = e->got;
+        return code;
+    case OP_GET_MANY:
+        code = get_many(map, key, words, &got);
+        if (code == 0)
+            got_value(e, words, got);
         return code;
     case OP_WAIT:
         return shoal_wait(map, key, KEY_BYTES, stage.version_of_a, -1, NULL);

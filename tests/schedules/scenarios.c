@@ -13,6 +13,7 @@
 #define DELETE(k) { OP_DELETE, KEY_##k, 1 }
 #define TAKE(k) { OP_TAKE, KEY_##k, 1 }
 #define GET(k) { OP_GET, KEY_##k, 1 }
+#define GET_MANY(k) { OP_GET_MANY, KEY_##k, 1 }
 #define GETV(k) { OP_GETV, KEY_##k, 1 }
 #define DELETE_IF(k, v) { OP_DELETE_IF, KEY_##k, v }
 #define WAIT(k, v) { OP_WAIT, KEY_##k, v }
@@ -73,6 +74,12 @@ const struct scenario scenarios[] = {
     { .name = "read_reuse", .about = "a reader while blocks are freed and used again", .value_bytes = SMALL,
       .setup = { { 0, PUT(A, 9) } },
       .ops = { { GET(A), GET(A) }, { PUT(A, 1), PUT(A, 2) }, { PUT(B, 3) } } },
+    { .name = "read_many", .about = "the same by a batch, which sees the slot before it reads", .quick = 50, .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) } },
+      .ops = { { GET_MANY(A), GET_MANY(A) }, { PUT(A, 1), PUT(A, 2) }, { PUT(B, 3) } } },
+    { .name = "read_many_behind", .about = "a batch whose key lies behind its home, and comes to lie in it", .quick = 50,
+      .value_bytes = SMALL, .setup = { { 0, FILL(7) }, { 0, PUT(A, 9) } },
+      .ops = { { GET_MANY(A), GET_MANY(A) }, { UNFILL(3), DELETE(A) }, { PUT(A, 1) } } },
     { .name = "read_apart", .about = "a reader that is not attached, while blocks are used again", .value_bytes = SMALL,
       .apart = 1, .setup = { { 1, PUT(A, 9) } },
       .ops = { { GET(A), GET(A) }, { PUT(A, 1), PUT(A, 2) }, { DELETE(A) } } },
