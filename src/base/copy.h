@@ -4,9 +4,10 @@
  * throws away what he has where H says so ([block-own] in atomic.h).
  *
  * By C11 these are relaxed loads and stores of 8 bytes.  Compilers make neither wider, so on x86-64 from 16 bytes on they
- * are copied by instructions of 16, the last of which may reach back over bytes that are copied already.  That is the same:
- * a value needs no indivisible words, because a copy that a writer met is thrown away as a whole; the processor keeps all
- * loads, and all stores, in the order of the program, whatever their width; and the asm is a compiler's barrier.
+ * are copied by instructions of 16, the last of which, or the last four, may reach back over bytes that are copied already.
+ * That is the same: a value needs no indivisible words, because a copy that a writer met is thrown away as a whole; the
+ * processor keeps all loads, and all stores, in the order of the program, whatever their width; and the asm is a compiler's
+ * barrier.
  * COPY_BY_WORDS: not, for who looks at every access.
  */
 #ifndef SHOAL_BASE_COPY_H

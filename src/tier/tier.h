@@ -14,7 +14,7 @@
 #include "table/read.h"
 
 /* Keys that were read below lately, as a share of what the table holds.  One that is read again while it is remembered comes
- * up, which costs as much as three reads below, and takes another's place: so not what is read again only because all is. */
+ * up, which makes a record and sends another one away: so not what is read again only because all is. */
 #define TIER_SEEN_SHARE 4u
 #define TIER_SEEN_LEAST 64u
 #define TIER_SEEN_MOST (1u << 20)
