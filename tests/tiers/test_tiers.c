@@ -239,11 +239,53 @@ static void what_was_synced_is_there_again(void **state)
     }
 }
 
+static struct shoal_stats stats_of(struct shoal *map)
+{
+    struct shoal_stats stats = SHOAL_STATS_INIT;
+    done(shoal_stats(map, &stats), "stats");
+    return stats;
+}
+
+static uint32_t tier_of(struct world *w, uint32_t i)
+{
+    char key[64];
+    struct shoal_info info = SHOAL_INFO_INIT;
+    assert_int_equal(shoal_info(w->map, key, key_of(i, key), &info), 0);
+    return info.tier;
+}
+
+/* All keys in turn, again and again: none of them is one to keep in memory.  One key twice: it is. */
+static void what_is_read_again_soon_comes_up(void **state)
+{
+    struct world *w = *state;
+    char key[64];
+    world_create(w, SHOAL_FULL_SPILL);
+    for (uint32_t i = 0; i < KEYS_N; i++)
+        done(shoal_put(w->map, key, key_of(i, key), &i, sizeof i), "put");
+    done(shoal_sync(w->map), "sync"); /* clean entries may leave at once */
+    const struct shoal_stats before = stats_of(w->map);
+    for (uint32_t n = 0, value; n < 3 * KEYS_N; n++) {
+        assert_int_equal(shoal_get(w->map, key, key_of(n % KEYS_N, key), &value, sizeof value, NULL), 0);
+        assert_int_equal(value, n % KEYS_N);
+    }
+    const struct shoal_stats after = stats_of(w->map);
+    assert_true(after.store_gets - before.store_gets > 2 * KEYS_N);
+    assert_true((after.promoted - before.promoted) * 100 < after.store_gets - before.store_gets);
+    uint32_t below = 0, value;
+    while (tier_of(w, below) != SHOAL_TIER_STORE)
+        assert_true(++below < KEYS_N);
+    for (int n = 0; n < 2; n++)
+        assert_int_equal(shoal_get(w->map, key, key_of(below, key), &value, sizeof value, NULL), 0);
+    assert_int_equal(tier_of(w, below), SHOAL_TIER_TABLE);
+    assert_int_equal(stats_of(w->map).promoted, after.promoted + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(ten_times_the_table_works_at_every_call, world_setup, world_teardown),
         cmocka_unit_test_setup_teardown(what_was_synced_is_there_again, world_setup, world_teardown),
+        cmocka_unit_test_setup_teardown(what_is_read_again_soon_comes_up, world_setup, world_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
