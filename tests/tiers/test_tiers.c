@@ -254,7 +254,8 @@ static uint32_t tier_of(struct world *w, uint32_t i)
     return info.tier;
 }
 
-/* All keys in turn, again and again: none of them is one to keep in memory.  One key twice: it is. */
+/* All keys in turn, again and again: none of them is one to keep in memory.  A key twice in a row: it is, where room is at
+ * hand or a clean entry near its home leaves; else the reader does without. */
 static void what_is_read_again_soon_comes_up(void **state)
 {
     struct world *w = *state;
@@ -271,13 +272,17 @@ static void what_is_read_again_soon_comes_up(void **state)
     const struct shoal_stats after = stats_of(w->map);
     assert_true(after.store_gets - before.store_gets > 2 * KEYS_N);
     assert_true((after.promoted - before.promoted) * 100 < after.store_gets - before.store_gets);
-    uint32_t below = 0, value;
-    while (tier_of(w, below) != SHOAL_TIER_STORE)
-        assert_true(++below < KEYS_N);
-    for (int n = 0; n < 2; n++)
-        assert_int_equal(shoal_get(w->map, key, key_of(below, key), &value, sizeof value, NULL), 0);
-    assert_int_equal(tier_of(w, below), SHOAL_TIER_TABLE);
-    assert_int_equal(stats_of(w->map).promoted, after.promoted + 1);
+    uint32_t below = 0, up = 0;
+    for (uint32_t i = 0, value; i < KEYS_N; i++) {
+        if (tier_of(w, i) != SHOAL_TIER_STORE)
+            continue;
+        for (int n = 0; n < 2; n++)
+            assert_int_equal(shoal_get(w->map, key, key_of(i, key), &value, sizeof value, NULL), 0);
+        below++;
+        up += tier_of(w, i) == SHOAL_TIER_TABLE;
+    }
+    assert_int_equal(stats_of(w->map).promoted - after.promoted, up);
+    assert_true(up > below / 2);
 }
 
 int main(void)
