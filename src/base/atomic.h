@@ -21,8 +21,8 @@
  *                  sees a LIVE slot's key anywhere: a bound that reaches it, a summary that says so.
  *  [span-ready]    release: the CAS that makes a span READY.  acquire: the span load of whoever was led
  *                  there.  Visible: initialised block headers, backed memory.
- *  [counter]       release: the store that sets pending, behind pending_block and pending_h.  acquire: a
- *                  helper's load of the counter.
+ *  [counter]       release: the store that sets pending, behind pending_block and pending_h, and the owner's that
+ *                  takes it away, before H loses H_PENDING.  acquire: a helper's load of the counter.
  *  [entry-names]   release: an entry names a block or span before the CAS it announces (seq_cst, so ordered
  *                  behind it).  acquire: the reaper's load.
  *  [attached]      seq_cst: an entry is marked attached before its first hazard, and not attached behind the

@@ -6,9 +6,6 @@
 #include "base/error.h"
 #include "base/hash.h"
 
-#define SMALL_STEP 8u
-#define SMALL_MIN 24u  /* header and one word of key */
-#define SMALL_MAX 512u /* exact sizes up to here */
 #define STEPS_PER_DOUBLING 16u
 #define TAIL_SHARE 18u /* a run's unused end is at most 1/18: 1/17 of rounding and 1/18 of tail are < 12 % */
 #define RUN_MAX 16u
@@ -98,24 +95,13 @@ void classes_plan(uint64_t span_bytes, uint64_t spans_n, struct classes *ret_cla
 }
 static_assert(62 + 16 * 15 < CLASSES_MAX, "exact classes, then 16 for each doubling from 512 B to 16 MiB");
 
-uint32_t classes_find(const struct classes *classes, uint64_t bytes)
+uint32_t classes_find_medium(const struct classes *classes, uint64_t bytes)
 {
-    if (bytes <= SMALL_MAX)
-        return bytes <= SMALL_MIN ? 0 : (uint32_t)((bytes - SMALL_MIN + SMALL_STEP - 1) / SMALL_STEP);
     uint32_t doubling = log2_floor((bytes - 1) / SMALL_MAX);
     uint64_t base = (uint64_t)SMALL_MAX << doubling;
     uint64_t step = (bytes - base - 1) / (base / STEPS_PER_DOUBLING);
     uint64_t i = (SMALL_MAX - SMALL_MIN) / SMALL_STEP + 1 + (uint64_t)doubling * STEPS_PER_DOUBLING + step;
     return i < classes->n ? (uint32_t)i : classes->n;
-}
-
-uint64_t record_bytes(uint64_t features, uint64_t key_bytes, uint64_t value_bytes, bool typed)
-{
-    uint64_t extra = (uint64_t)(value_bytes >= VALUE_LONG) + (uint64_t)!!(features & FEATURE_STORE) +
-                     (uint64_t)!!(features & FEATURE_EXPIRY) +
-                     (uint64_t)!!(features & FEATURE_MTIME) +
-                     (uint64_t)!!(features & FEATURE_CHECKSUM);
-    return RECORD_HEADER + extra * 8 + round_up(key_bytes + typed, 8) + round_up(value_bytes, 8);
 }
 
 /* -- Sizes ----------------------------------------------------------------------------------- */

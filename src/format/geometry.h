@@ -5,6 +5,7 @@
 #ifndef SHOAL_FORMAT_GEOMETRY_H
 #define SHOAL_FORMAT_GEOMETRY_H
 
+#include "base/hot.h"
 #include "format/segment.h"
 #include "shoal/shoal.h"
 
@@ -20,6 +21,9 @@ struct block_class {
 };
 
 #define CLASSES_MAX 400u
+#define SMALL_STEP 8u
+#define SMALL_MIN 24u  /* header and one word of key */
+#define SMALL_MAX 512u /* exact sizes up to here */
 
 /* The classes of a heap; the same for every process that maps it. */
 struct classes {
@@ -30,10 +34,22 @@ struct classes {
 
 void classes_plan(uint64_t span_bytes, uint64_t spans_n, struct classes *ret_classes);
 /* The smallest class that takes `bytes`; classes->n = big. */
-uint32_t classes_find(const struct classes *classes, uint64_t bytes);
+uint32_t classes_find_medium(const struct classes *classes, uint64_t bytes);
+HOT_INLINE uint32_t classes_find(const struct classes *classes, uint64_t bytes)
+{
+    if (UNLIKELY(bytes > SMALL_MAX))
+        return classes_find_medium(classes, bytes);
+    return bytes <= SMALL_MIN ? 0 : (uint32_t)(bytes - SMALL_MIN + SMALL_STEP - 1) / SMALL_STEP;
+}
 
 /* Bytes of a record. */
-uint64_t record_bytes(uint64_t features, uint64_t key_bytes, uint64_t value_bytes, bool typed);
+HOT_INLINE uint64_t record_bytes(uint64_t features, uint64_t key_bytes, uint64_t value_bytes, bool typed)
+{
+    uint64_t extra = (uint64_t)(value_bytes >= VALUE_LONG) + (uint64_t)!!(features & FEATURE_STORE) +
+                     (uint64_t)!!(features & FEATURE_EXPIRY) + (uint64_t)!!(features & FEATURE_MTIME) +
+                     (uint64_t)!!(features & FEATURE_CHECKSUM);
+    return RECORD_HEADER + extra * 8 + (key_bytes + typed + 7) / 8 * 8 + (value_bytes + 7) / 8 * 8;
+}
 
 /* Fill in everything but seed, salt and created_ns.  0, or SHOAL_EINVAL with a text. */
 int geometry_plan(const struct shoal_options *options, struct geometry *ret_geometry);

@@ -359,8 +359,8 @@ static inline uint32_t span_run(uint64_t s) { return (uint32_t)(s >> 32) & SPAN_
  *  count = (records this entry's attachments made PUB) - (PUB records they made RETIRED)
  *  C1 the sum over all entries = records in state PUB, whenever no entry is pending
  *  pending 1 = +1, 2 = -1: waits for H of pending_block to be pending_h.  Set by the owner before its
- *  CAS on that H; settled together with the count in one CAS, by the owner, by who finds the owner
- *  dead, or by who is about to move that H on. */
+ *  CAS on that H; settled together with the count in one word: stored by the owner, by CAS by who finds
+ *  him dead, or by who is about to move that H on. */
 #define COUNTER_PENDING_MASK 3u
 #define COUNTER_PLUS 1u
 #define COUNTER_MINUS 2u

@@ -219,8 +219,8 @@ static void attachment_unlink(struct segment *s, struct attachment *a)
 void attach_release(struct attachment *a)
 {
     struct segment *s = a->segment;
-    heap_flush_caches(a);
     retire_reclaim(a);
+    heap_flush_caches(a);
     for (uint32_t i = 0; i < RETIRED_N; i++) /* still pinned by others: a sweep frees them */
         store_release_u64(&a->entry->retired[i], 0); /* [entry-names] */
     for (uint32_t i = 0; i < HAZARDS_N; i++)
@@ -241,7 +241,7 @@ void attach_free(struct attachment *a)
     free(a);
 }
 
-uint64_t attach_generation(struct attachment *a)
+uint64_t attach_generation_slowly(struct attachment *a)
 {
     for (;;) {
         if (a->generation_next == a->generation_end) {
@@ -249,7 +249,7 @@ uint64_t attach_generation(struct attachment *a)
             a->generation_end = a->generation_next + GENERATION_LEASE;
         }
         uint64_t generation = a->generation_next++ & GENERATION_MASK;
-        if (generation != 0 && generation != a->segment->geo.version_salt >> 24)
+        if (attach_generation_serves(a, generation))
             return generation;
     }
 }

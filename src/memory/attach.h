@@ -18,6 +18,7 @@
 /* Blocks that seem to be free, each as long as its span's word is what it was. */
 #define CACHE_N 64u
 struct block_cache {
+    uint64_t ready; /* bit i: retired[i] is of this class, and nobody pins it */
     uint32_t n;
     uint32_t span_at; /* where the next search for a span begins */
     struct block_place of[CACHE_N];
@@ -43,14 +44,15 @@ struct attachment {
     uint32_t sweep_at, sweep_block; /* where the sweep goes on */
     uint32_t claim_at;  /* where the search for unused spans begins */
     uint32_t avoid_at, avoid_n; /* spans that are being emptied for a run: not to be claimed now */
-    uint64_t retired_free; /* bit i: retired[i] is unused */
-    uint32_t retired_n;    /* the others: named and RETIRED, or about to be */
+    uint64_t retired_free;  /* bit i: retired[i] is unused */
+    uint64_t retired_ready; /* bit i: it is RETIRED, and was seen not to be pinned since */
+    uint32_t retired_n;     /* the others: named and RETIRED, or about to be */
     uint32_t retired_trigger;
     uint32_t retired_forget; /* which name to let go next, when all are pinned */
     bool no_space;      /* the file system gave no memory for the last claim */
     uint32_t entry_users; /* the thread, and each view; under the registry's lock */
     _Atomic uint32_t views; /* bits of view hazards in use; set by the thread, cleared by any */
-    uint64_t retired_bytes;
+    uint64_t retired_bytes, retired_most; /* of all named; more are given back at once */
     uint64_t generation_next, generation_end;
     uint64_t full_sum, full_bytes; /* a search for so many bytes failed when activity stood at the sum */
     uint64_t reads;                /* not yet in the entry: hits:32 | gets:32 */
@@ -97,7 +99,21 @@ static inline void attach_tell_reads(struct attachment *a)
     a->reads = 0;
 }
 
-/* A new generation; never 0 and never the one that would make a version 0. */
-uint64_t attach_generation(struct attachment *a);
+/* Never 0 and never the one that would make a version 0. */
+HOT_INLINE bool attach_generation_serves(const struct attachment *a, uint64_t generation)
+{
+    return generation != 0 && generation != a->segment->geo.version_salt >> 24;
+}
+
+/* A new generation. */
+uint64_t attach_generation_slowly(struct attachment *a);
+HOT_INLINE uint64_t attach_generation(struct attachment *a)
+{
+    uint64_t generation = a->generation_next & GENERATION_MASK;
+    if (UNLIKELY(a->generation_next == a->generation_end || !attach_generation_serves(a, generation)))
+        return attach_generation_slowly(a);
+    a->generation_next++;
+    return generation;
+}
 
 #endif

@@ -15,29 +15,6 @@ static bool counter_finish(struct entry *e, uint64_t counter, bool happened)
     return cas_u64(&e->counter, counter, counter_pack(count, counter, 0)); /* [counter] */
 }
 
-bool count_cas(struct attachment *a, uint64_t block, uint64_t from, uint64_t to)
-{
-    struct entry *e = a->entry;
-    uint64_t plus = h_state(to) == BLOCK_PUB ? COUNTER_PLUS : COUNTER_MINUS;
-    uint64_t idle = load_relaxed_u64(&e->counter); /* relaxed: not pending, so nobody else writes it */
-    store_relaxed_u64(&e->pending_block, block);   /* relaxed: read only behind the counter */
-    store_relaxed_u64(&e->pending_h, to);
-    uint64_t pending = counter_pack(counter_count(idle), idle, plus);
-    store_release_u64(&e->counter, pending); /* [counter] */
-    bool done = cas_u64(segment_block(a->segment, block), from, to); /* [block-state] */
-    (void)counter_finish(e, pending, done); /* else a helper finished it, which it does only when done */
-    return done;
-}
-
-bool count_publish(struct attachment *a, uint64_t block, uint64_t h)
-{
-    uint64_t pub = h_pack(h_generation(h), a->index, BLOCK_PUB);
-    if (!count_cas(a, block, h, pub | H_PENDING))
-        return false;
-    (void)cas_u64(segment_block(a->segment, block), pub | H_PENDING, pub); /* [block-state] */
-    return true;
-}
-
 void count_help(const struct segment *s, uint64_t block, uint64_t h)
 {
     if (h_state(h) == BLOCK_PUB && !(h & H_PENDING))

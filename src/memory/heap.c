@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Taking blocks.  In order: the private cache of the class, bitmaps of its spans, an unused span; what to
- * do when none of these has any is in room.c.
+ * Taking blocks.  In order: what this attachment has retired and nobody pins, the private cache of the class, bitmaps of
+ * its spans, an unused span; what to do when none of these has any is in room.c.
  *
  * A hint leads to a block; the block is then pinned, the span word re-read, and H moved FREE -> OWNED by
  * one CAS.  A stale hint costs a look.  If the taker dies: hints that it held come back by the sweep
@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "memory/evacuate.h"
+#include "memory/retire.h"
 
 /* -- Bitmaps ---------------------------------------------------------------------------------- */
 
@@ -194,41 +195,6 @@ static bool cache_fill(struct attachment *a, struct block_cache *cache, uint32_t
 
 /* -- Blocks ------------------------------------------------------------------------------------------ */
 
-/* FREE -> OWNED.  False: the hint was stale. */
-static bool block_take(struct attachment *a, const struct block_place *f, uint32_t owned_i, uint32_t hazard,
-                       struct heap_block *ret)
-{
-    const struct segment *s = a->segment;
-    if (span_state(f->span_word) != SPAN_READY)
-        return false;
-    hazard_set(a, hazard, f->block); /* pins it, and keeps the span's format */
-    if (load_seq_u64(&s->spans[f->span_i]) != f->span_word) /* [hazard] */
-        return false;
-    shared_u64 *h = segment_block(s, f->block);
-    uint64_t was = load_acquire_u64(h); /* [block-state] */
-    if (h_state(was) != BLOCK_FREE)
-        return false;
-    ret->place = *f;
-    ret->h = h_pack(attach_generation(a), a->index, BLOCK_OWNED);
-    ret->owned_i = owned_i;
-    ret->hazard = hazard;
-    store_release_u64(&a->entry->owned[owned_i], f->block); /* [entry-names] dies here: H is not mine, forgotten */
-    if (!cas_u64(h, was, ret->h)) {                          /* [block-own] dies here: settled through owned[] */
-        store_release_u64(&a->entry->owned[owned_i], 0); /* [entry-names] */
-        return false;
-    }
-    payload_write_fence(); /* [block-own] */
-    return true;
-}
-
-/* When the next block was given back only its first line was touched; a CAS behind the record's stores would wait for the
- * others. */
-static void cache_expect(const struct segment *s, const struct block_cache *cache)
-{
-    if (cache->n > 0)
-        segment_expect_block(s, cache->of[cache->n - 1].block, true);
-}
-
 int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, uint32_t owned_i, uint32_t hazard,
                        struct heap_block *ret)
 {
@@ -238,11 +204,9 @@ int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, u
         return error_os("cache of free blocks");
     }
     for (;;) {
-        while (cache->n > 0)
-            if (block_take(a, &cache->of[--cache->n], owned_i, hazard, ret)) {
-                cache_expect(a->segment, cache);
+        while ((cache->ready | cache->n) != 0)
+            if (retire_take_hot(a, cache, owned_i, hazard, ret))
                 return 0;
-            }
         hazard_clear(a, hazard);
         if (cache_fill(a, cache, class_i))
             continue;
@@ -262,12 +226,6 @@ void heap_free_unplaced(struct attachment *a, const struct heap_block *b)
     heap_disown(a, b);
     if (freed && b->place.class_i == a->segment->classes.n)
         (void)evacuate_span(a, b->place.span_i, false);
-}
-
-void heap_disown(struct attachment *a, const struct heap_block *b)
-{
-    store_release_u64(&a->entry->owned[b->owned_i], 0); /* [entry-names] */
-    hazard_clear(a, b->hazard);
 }
 
 /* -- Spans ------------------------------------------------------------------------------------------- */
@@ -438,7 +396,7 @@ int heap_alloc_big(struct attachment *a, uint32_t run, uint32_t owned_i, uint32_
         return rc;
     struct block_place f; /* an evacuation may take the empty run at once, and somebody give it another format */
     if (segment_locate(a->segment, segment_span_at(a->segment, span_i), &f) && f.class_i == a->segment->classes.n &&
-        span_run(f.span_word) >= run && block_take(a, &f, owned_i, hazard, ret))
+        span_run(f.span_word) >= run && heap_take(a, &f, 0, owned_i, hazard, ret))
         return 0;
     hazard_clear(a, hazard);
     return SHOAL_MISSING;

@@ -27,7 +27,38 @@ int heap_alloc_at_hand(struct attachment *a, uint32_t class_i, bool may_claim, u
 void heap_free_unplaced(struct attachment *a, const struct heap_block *b);
 
 /* Forget the name of an owned block that has become PUB or RETIRED. */
-void heap_disown(struct attachment *a, const struct heap_block *b);
+HOT_INLINE void heap_disown(struct attachment *a, const struct heap_block *b)
+{
+    store_release_u64(&a->entry->owned[b->owned_i], 0); /* [entry-names] */
+    hazard_clear(a, b->hazard);
+}
+
+/* FREE, or where H is `retired`, by this attachment, and nobody pins it, RETIRED -> OWNED.  False: that is not so any more. */
+HOT_INLINE bool heap_take(struct attachment *a, const struct block_place *f, uint64_t retired, uint32_t owned_i,
+                          uint32_t hazard, struct heap_block *ret)
+{
+    const struct segment *s = a->segment;
+    if (UNLIKELY(span_state(f->span_word) != SPAN_READY))
+        return false;
+    hazard_set(a, hazard, f->block); /* pins it, and keeps the span's format */
+    if (UNLIKELY(load_seq_u64(&s->spans[f->span_i]) != f->span_word)) /* [hazard] */
+        return false;
+    shared_u64 *h = segment_block(s, f->block);
+    uint64_t was = load_acquire_u64(h); /* [block-state] */
+    if (UNLIKELY(was != retired && h_state(was) != BLOCK_FREE))
+        return false;
+    ret->place = *f;
+    ret->h = h_pack(attach_generation(a), a->index, BLOCK_OWNED);
+    ret->owned_i = owned_i;
+    ret->hazard = hazard;
+    store_release_u64(&a->entry->owned[owned_i], f->block); /* [entry-names] dies here: H is not mine, forgotten */
+    if (UNLIKELY(!cas_u64(h, was, ret->h))) {                /* [block-own] dies here: settled through owned[] */
+        store_release_u64(&a->entry->owned[owned_i], 0); /* [entry-names] */
+        return false;
+    }
+    payload_write_fence(); /* [block-own] */
+    return true;
+}
 
 /* A block became FREE: offer it again.  The caller guards its span. */
 void heap_offer(struct attachment *a, const struct block_place *place);

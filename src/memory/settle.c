@@ -4,7 +4,6 @@
 #include "memory/count.h"
 #include "memory/evacuate.h"
 
-#define LOOK_EVERY 256u  /* operations between looks at others: 0.5 us of lock query per look */
 #define SWEEP_EVERY 64u  /* blocks swept at each look: about 2 us, a cache miss or two each */
 #define SWEEP_BATCH 128u /* retired blocks per look at all hazards */
 
@@ -295,10 +294,8 @@ static void sweep_piece(struct attachment *a, struct settle_count *count)
     }
 }
 
-void settle_now_and_then(struct attachment *a)
+void settle_some(struct attachment *a)
 {
-    if (++a->ops % LOOK_EVERY != 0)
-        return;
     const struct segment *s = a->segment;
     struct settle_count count = { 0 };
     uint32_t used = segment_entries_used(s);

@@ -38,7 +38,13 @@ void settle_all_dead(struct attachment *a, struct settle_count *count);
 void settle_sweep(struct attachment *a, struct settle_count *count);
 
 /* Called by every writing operation: now and then a look at one other entry and a piece of the heap. */
-void settle_now_and_then(struct attachment *a);
+#define SETTLE_EVERY 256u /* operations between looks at others: 0.5 us of lock query per look */
+void settle_some(struct attachment *a);
+HOT_INLINE void settle_now_and_then(struct attachment *a)
+{
+    if (UNLIKELY(++a->ops % SETTLE_EVERY == 0))
+        settle_some(a);
+}
 
 /* Above a store: the groups of what the entry's thread may have changed without having said so, dead or about to: what it
  * has a name for or a hazard on. */

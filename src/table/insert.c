@@ -240,10 +240,10 @@ static inline bool resolve_in_group(struct attachment *a, const struct probe *p,
                                     struct tent *ret_lower, enum step *ret_step)
 {
     const struct group *g = &a->segment->groups[group];
-    const uint32_t finger = p->finger;
+    const uint64_t finger = slot_finger_bits(p->finger);
 #pragma GCC unroll 7
     for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-        if (slot_finger(load_seq_u64(&g->slot[i])) != finger) /* [slot-publish] */
+        if (LIKELY(!slot_has_finger(load_seq_u64(&g->slot[i]), finger))) /* [slot-publish] */
             continue;
         const uint64_t slot_i = group * GROUP_SLOTS + i;
         if (slot_i != t->slot_i && resolve_against(a, p, t, slot_i, ret_lower, ret_step))
@@ -292,22 +292,35 @@ static int resolve_own(struct attachment *a, const struct probe *p, const struct
 
 /* -- Placing ------------------------------------------------------------------------------------------------ */
 
+/* GROUP_SLOTS: it has none. */
+HOT_INLINE uint32_t group_free_slot(const struct group *g)
+{
+#pragma GCC unroll 7
+    for (uint32_t i = 0; i < GROUP_SLOTS; i++)
+        if (load_seq_u64(&g->slot[i]) == 0) /* [slot-publish] */
+            return i;
+    return GROUP_SLOTS;
+}
+
 static bool place_tent(struct attachment *a, const struct probe *p, const struct heap_block *b, uint64_t below,
                        struct tent *ret)
 {
     const struct segment *s = a->segment;
-    uint64_t w = slot_pack(SLOT_TENT, p->finger, b->place.block, h_generation(b->h));
-    for (uint64_t g = p->home; g < p->home + s->window && g < s->geo.groups_all_n; g++)
-        for (uint32_t i = 0; i < GROUP_SLOTS; i++) {
-            shared_u64 *slot = &s->groups[g].slot[i];
-            if (load_seq_u64(slot) != 0) /* [slot-publish] */
-                continue;
-            record_set_slot(s, b->place.block, (uint32_t)(g * GROUP_SLOTS + i));
-            if (cas_u64(slot, 0, w)) { /* [slot-publish] */
-                *ret = (struct tent){ g * GROUP_SLOTS + i, w, below, (b->h & H_COPY) != 0 };
-                return true;
-            }
+    const uint64_t end = p->home + s->window, w = slot_pack(SLOT_TENT, p->finger, b->place.block, h_generation(b->h));
+    for (uint64_t group = p->home; group < end && group < s->geo.groups_all_n;) {
+        struct group *g = &s->groups[group];
+        const uint32_t i = group_free_slot(g);
+        if (i == GROUP_SLOTS) {
+            group++;
+            continue;
         }
+        const uint64_t slot_i = group * GROUP_SLOTS + i;
+        record_set_slot(s, b->place.block, (uint32_t)slot_i);
+        if (cas_u64(&g->slot[i], 0, w)) { /* [slot-publish] */
+            *ret = (struct tent){ slot_i, w, below, (b->h & H_COPY) != 0 };
+            return true;
+        }
+    }
     return false;
 }
 

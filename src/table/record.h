@@ -152,13 +152,54 @@ struct record_source {
     bool spoiled; /* its checksum was wrong where it was, and stays so */
 };
 
-/* Write everything but H into an owned block. */
-void record_write(const struct segment *s, uint64_t block, const struct probe *p, const struct record_source *source);
-/* Where it will be placed; before the CAS that places it. */
-void record_set_slot(const struct segment *s, uint64_t block, uint32_t slot_i);
-
 uint64_t record_checksum(const struct segment *s, const void *key, uint64_t key_bytes, const void *value,
                          uint64_t value_bytes, uint8_t type, int64_t mtime_ns);
+
+/* The key, and behind it the type where there is one; returns the words written. */
+HOT_INLINE uint64_t record_key_in(shared_u64 *words, const struct probe *p, bool typed, uint8_t type)
+{
+    uint64_t whole = p->key_bytes / 8 * 8, at = copy_in(words, p->key, whole);
+    uint64_t rest = p->key_bytes - whole;
+    if (rest == 0 && !typed)
+        return at;
+    uint8_t last[8] = { 0 };
+    memcpy(last, p->key + whole, rest);
+    last[rest] = typed ? type : 0;
+    return at + copy_in(words + at, last, 8);
+}
+
+/* Write everything but H into an owned block.  features: the map's. */
+HOT_INLINE void record_write_with(uint64_t features, const struct segment *s, uint64_t block, const struct probe *p,
+                                  const struct record_source *source)
+{
+    shared_u64 *words = segment_block(s, block);
+    bool typed = source->type != SHOAL_RAW;
+    uint64_t at = 2;
+    payload_store(&words[1], place_pack(UINT32_MAX, p->key_bytes, typed, source->value_bytes));
+    if (source->value_bytes >= VALUE_LONG)
+        payload_store(&words[at++], source->value_bytes);
+    if (features & FEATURE_STORE)
+        payload_store(&words[at++], source->below);
+    if (features & FEATURE_EXPIRY)
+        payload_store(&words[at++], 0);
+    if (features & FEATURE_MTIME)
+        payload_store(&words[at++], (uint64_t)source->mtime_ns);
+    if (features & FEATURE_CHECKSUM) {
+        uint64_t sum = record_checksum(s, p->key, p->key_bytes, source->value, source->value_bytes, source->type,
+                                       source->mtime_ns);
+        payload_store(&words[at++], source->spoiled ? ~sum : sum);
+    }
+    at += record_key_in(&words[at], p, typed, source->type);
+    (void)copy_in(&words[at], source->value, source->value_bytes);
+}
+void record_write(const struct segment *s, uint64_t block, const struct probe *p, const struct record_source *source);
+
+/* Where it will be placed; before the CAS that places it. */
+HOT_INLINE void record_set_slot(const struct segment *s, uint64_t block, uint32_t slot_i)
+{
+    shared_u64 *place = segment_block(s, block) + 1;
+    payload_store(place, (payload_load(place) & 0xffffffffu) | (uint64_t)slot_i << 32);
+}
 
 HOT_INLINE uint64_t record_version(const struct segment *s, uint64_t block, uint64_t generation)
 {

@@ -6,6 +6,8 @@
 
 #include "kill/scenario.h"
 #include "lib/fail.h"
+#include "map/registry.h"
+#include "memory/retire.h"
 
 #define BIG 9000u /* more than two spans: a run of its own */
 #define CROWD 6u  /* with key 0's neighbours 1, 2: more than a group's slots */
@@ -70,6 +72,19 @@ static void full_heap(struct stage *stage, struct shoal *map, int fd)
     }
 }
 
+/* The victim has a block that it has retired, and will take again: as in a large heap, where it does not give it back at once. */
+static void prepare_again(struct run *run)
+{
+    struct call call;
+    victim_prepare(run);
+    require(call_begin(run->map, &call) == 0 && call_attach(&call) == 0, "attach: %s", shoal_error_text());
+    call.a->retired_most = UINT64_MAX;
+    victim_warm(run);
+    retire_look(call.a);
+    require(call.a->retired_ready != 0, "nothing is there to be taken again");
+    call_end(&call);
+}
+
 /* -- The table -------------------------------------------------------------------------------------------- */
 
 #define PUT_NEW(name_, bytes_) \
@@ -82,6 +97,7 @@ const struct scenario scenarios_of_keys[] = {
     PUT_NEW("put_new", 100),
     PUT_NEW("put_new_empty", 0),
     { .name = "put_same_size", .attacks = "A B C", HOT, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100) },
+    { .name = "put_again", .attacks = "A B C", HOT, .prepare = prepare_again, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100) },
     { .name = "put_larger", .attacks = "A B C", HOT, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 200) },
     { .name = "put_smaller", .attacks = "A B C", HOT, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 16) },
     { .name = "put_first_of_process", .attacks = "A B C", HOT, ONE(.kind = ACT_PUT, .tag = 7, .bytes = 100),

@@ -88,6 +88,7 @@ struct run {
 };
 
 /* The victim's usual beginning, and its usual operation. */
+void victim_warm(struct run *run);
 void victim_prepare(struct run *run);
 void victim_operate(struct run *run);
 

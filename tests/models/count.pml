@@ -9,8 +9,8 @@
  *   and pending_h.  H is {generation, owner, PENDING, state}.
  *   A step is one access to shared memory; pending_block and pending_h count as one.
  *
- *   counted transfer   pending_block, pending_h; counter: pending; CAS H; CAS counter: count +- 1 if the CAS
- *                      on H worked, clear pending in any case; PENDING is cleared from a PUB after that
+ *   counted transfer   pending_block, pending_h; counter: pending; CAS H; counter, by a store: count +- 1 if the
+ *                      CAS on H worked, pending cleared in any case; PENDING is cleared from a PUB after that
  *   help               before H is moved away from PUB|PENDING or RETIRED: read the maker's counter;
  *                      pending on this very H: CAS its counter to count +- 1, cleared
  *   unlink             a record still OWNED is made PUB first (by the unlinker, counted to it); CAS the slot;
@@ -114,7 +114,7 @@ inline count_cas(b, from, to, delta)
 {
     atomic { pending_block[_pid] = b; pending_h[_pid] = to };
 #ifndef BROKEN_LATE_PENDING
-    atomic { pending[_pid] = delta; seq[_pid] = NEXT_SEQ(seq[_pid]) };
+    atomic { pending[_pid] = delta; seq[_pid] = NEXT_SEQ(seq[_pid]); mine_count = count[_pid]; mine_seq = seq[_pid] };
 #endif
     atomic {
         if
@@ -129,19 +129,18 @@ inline count_cas(b, from, to, delta)
 #endif
     };
 #ifdef BROKEN_LATE_PENDING
-    atomic { pending[_pid] = delta; seq[_pid] = NEXT_SEQ(seq[_pid]) };
+    atomic { pending[_pid] = delta; seq[_pid] = NEXT_SEQ(seq[_pid]); mine_count = count[_pid]; mine_seq = seq[_pid] };
 #endif
 #ifdef BROKEN_EARLY_CLEAR
     atomic { if :: done && h[b] == to && STATE(to) == PUB -> h[b] = to - PENDING :: else -> skip fi };
 #endif
-    atomic { /* while it is pending nobody but a helper changes it, and that one clears it */
-        if
-        :: pending[_pid] ->
-            count[_pid] = count[_pid] + (done -> DELTA(delta) : 0);
-            seq[_pid] = NEXT_SEQ(seq[_pid]);
-            pending[_pid] = 0
-        :: else -> skip
-        fi;
+    atomic { /* a store of what was computed from the word that was pending: while it is, nobody but a helper changes it,
+              * who leaves the same word */
+        count[_pid] = mine_count + (done -> DELTA(delta) : 0);
+        seq[_pid] = NEXT_SEQ(mine_seq);
+        pending[_pid] = 0;
+        mine_count = 0;
+        mine_seq = 0;
         check()
     };
     atomic {
@@ -255,8 +254,8 @@ inline settle_block(b)
 
 proctype worker(short script) provided (!(dead & (1 << _pid)))
 {
-    byte op, mine, b, who, s, p, x, g, mg;
-    short v, w, c, seen, sum;
+    byte op, mine, b, who, s, p, x, g, mg, mine_seq;
+    short v, w, c, seen, sum, mine_count;
     bit done;
 
 next:

@@ -187,6 +187,7 @@ fails  span  safety   -DBROKEN_NO_HAZARD_SCAN
 fails  span  safety   -DBROKEN_TAKER_TRUSTS_HINT
 fails  span  safety   -DBROKEN_DRAINER_TRUSTS_WORD
 fails  span  safety   -DBROKEN_FREE_UNGUARDED
+fails  span  safety   -DBROKEN_REUSE_TRUSTS_WORD
 fails  span  safety   -DBROKEN_UNSEAL_UNGUARDED
 fails  span  safety   -DBROKEN_CALL_OFF_RESTORES_WORD
 fails  wait  safety   -DBROKEN_SEQ_AFTER_BIT -DDEATHS=0

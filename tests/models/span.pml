@@ -12,6 +12,8 @@
  *   take      load the span word (READY); pin the block; re-read the word; load H; CAS FREE -> OWNED;
  *             SEALED in a READY span is unsealed first
  *   free      guard; re-read the word (READY or DRAIN); load H; look at all pins; CAS RETIRED -> FREE
+ *   reuse     load H; look at all pins; then, any time later: pin; re-read the word (READY, as before the look);
+ *             CAS RETIRED -> OWNED
  *   evacuate  READY -> DRAIN, or join one; per block: guard, re-read the word, then FREE -> SEALED, or
  *             move the record away, RETIRED -> SEALED; then
  *             DRAIN -> CLOSED   nobody begins to work on an H any more: no re-read of the word succeeds
@@ -151,7 +153,7 @@ inline retire(done)
 proctype taker()
 {
     byte w, b, v, q, g, n;
-    bit done, seen;
+    bit done, seen, reused;
 
 again:
     atomic {
@@ -192,6 +194,7 @@ again:
         :: else -> goto drop
         fi
     };
+owned:
     if
     :: atomic { /* not placed after all */
         cas_h(v, H(FREE, v), done);
@@ -231,10 +234,28 @@ again:
         fi
     };
     look_at_hazards(0, seen);
+    if
+    :: atomic { seen -> goto drop }
+    :: atomic { !seen -> cas_h(v, H(FREE, v), done); goto drop }
+    :: atomic { !seen && !reused && span != 0 -> w = span }
+    fi;
+reuse:
+    atomic { reused = 1; seen = 0; guard[_pid] = 0 };
+    pin[_pid] = b + 1;
+#ifndef BROKEN_REUSE_TRUSTS_WORD
     atomic {
         if
-        :: !seen -> cas_h(v, H(FREE, v), done)
+        :: span != w || IS(w) != READY -> goto drop
         :: else -> skip
+        fi
+    };
+#endif
+    atomic {
+        w = 0;
+        cas_h(v, NEW(H(OWNED, v)), done);
+        if
+        :: done -> v = NEW(H(OWNED, v)); done = 0; goto owned
+        :: else -> goto drop
         fi
     };
 drop:

@@ -19,7 +19,7 @@ enum op_kind {
     OP_WAIT, /* until that version is another; value: the same, 0 = it was absent */
     OP_INCR,
     OP_WALK, /* over all keys: a get of each */
-    OP_REAP, OP_SWEEP, OP_CHECK, OP_STATS, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH, OP_RECLAIM,
+    OP_REAP, OP_SWEEP, OP_CHECK, OP_STATS, OP_ATTACH, OP_DETACH, OP_EVACUATE, OP_FLUSH, OP_RECLAIM, OP_KEEP, OP_READY,
     OP_SETTLE, /* the block that a dead one left (OP_DIE): what a sweep does that has met it */
     OP_FILL, /* `value` keys of key A's home; more than FILL_MOST: until the heap is full */
     OP_UNFILL, /* delete filling key number `value` */

@@ -306,6 +306,12 @@ static int op_run(uint32_t member, struct event *e)
     case OP_RECLAIM:
         retire_reclaim(m->a);
         return 0;
+    case OP_KEEP: /* as in a large heap */
+        m->a->retired_most = UINT64_MAX;
+        return 0;
+    case OP_READY:
+        retire_look(m->a);
+        return 0;
     case OP_WALK:
         return walk(member);
     case OP_FLUSH:

@@ -19,6 +19,8 @@
 #define WAIT(k, v) { OP_WAIT, KEY_##k, v }
 #define WALK { OP_WALK, 0, 1 }
 #define RECLAIM { OP_RECLAIM, 0, 1 }
+#define KEEP { OP_KEEP, 0, 1 }
+#define READY { OP_READY, 0, 1 }
 #define INCR(k, v) { OP_INCR, KEY_##k, v }
 #define REAP { OP_REAP, 0, 1 }
 #define SWEEP { OP_SWEEP, 0, 1 }
@@ -98,6 +100,9 @@ const struct scenario scenarios[] = {
     { .name = "tag_put", .about = "the slot's word comes back while one replaces", .quick = 50, .value_bytes = TINY,
       .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
       .ops = { { PUT(A, 2) }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "tag_put_other", .about = "the same, with another key of the home and fingerprint", .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
+      .ops = { { PUT(A, 2) }, { DELETE(A), PUT(B, 1) } } },
     { .name = "tag_add", .about = "the slot's word comes back while one adds, and takes",
       .quick = 50, .value_bytes = TINY,
       .setup = { { 0, PUT(A, 9) }, { 1, WRAP } },
@@ -113,6 +118,26 @@ const struct scenario scenarios[] = {
       .quick = 50, .value_bytes = LARGE,
       .setup = { { 0, PUT(A, 9) }, { 2, FLUSH }, { 1, WRAP } },
       .ops = { { EVACUATE }, { DELETE(A), PUT(A, 1) } } },
+    { .name = "ready_take", .about = "the slot's word comes back with a block that was not freed in between", .value_bytes = SMALL,
+      .setup = { { 0, PUT(A, 9) }, { 1, KEEP }, { 1, WRAP } },
+      .ops = { { TAKE(A) }, { DELETE(A), READY, PUT(A, 1) } } },
+    { .name = "ready_get", .about = "the same under a reader, and one who puts another key", .quick = 50, .value_bytes = TINY,
+      .setup = { { 0, PUT(A, 9) }, { 1, KEEP }, { 1, WRAP } },
+      .ops = { { GET(A), GET(A) }, { DELETE(A), READY, PUT(A, 1) } } },
+    { .name = "ready_sweep", .about = "a sweep frees what its owner is about to take again", .quick = 50, .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 0, KEEP } },
+      .ops = { { DELETE(A), READY, PUT(A, 1) }, { SWEEP, PUT(B, 2) }, { TAKE(B) } } },
+    { .name = "ready_freed", .about = "what somebody else has freed, used and retired meanwhile is no more to be taken", .quick = 50,
+      .value_bytes = LARGE,
+      .setup = { { 0, PUT(A, 9) }, { 0, KEEP }, { 0, DELETE(A) }, { 0, READY }, { 1, SWEEP }, { 1, PUT(A, 2) }, { 0, WRAP } },
+      .ops = { { PUT(A, 1) }, { DELETE(A) }, { TAKE(A) } } },
+    { .name = "ready_reap", .about = "one dies taking again what he has retired, one reaps, one goes on", .quick = 50, .value_bytes = LARGE,
+      .kills = 1, .killable = 1, .setup = { { 0, PUT(A, 9) }, { 0, KEEP } },
+      .ops = { { PUT(A, 1), READY, PUT(A, 3) }, { REAP }, { PUT(A, 2) } } },
+    { .name = "ready_evacuate", .about = "the span of such a block is emptied and cut up anew", .quick = 30,
+      .value_bytes = HALF, .faked_bytes = 3000,
+      .setup = { { 0, FLUSH }, { 1, FILL(2) }, { 1, PUT(A, 9) }, { 1, PUT(B, 8) }, { 1, KEEP }, { 1, DELETE(A) }, { 1, DELETE(B) }, { 1, READY } },
+      .ops = { { EVACUATE, PUT(C, 0) }, { PUT(A, 1) } } },
     { .name = "incr", .about = "three add to one number", .value_bytes = SMALL,
       .ops = { { INCR(A, 1) }, { INCR(A, 10) }, { INCR(A, 100) } } },
     { .name = "take", .about = "two take what one puts", .value_bytes = SMALL,
