@@ -13,16 +13,22 @@ COLD int key_refuse(const struct segment *s, const void *key, size_t key_bytes);
 COLD int value_refuse(const struct segment *s, const void *value, size_t value_bytes);
 
 /* 0, SHOAL_EINVAL, SHOAL_ETOOBIG. */
+HOT_INLINE bool key_is_fit(const struct segment *s, const void *key, size_t key_bytes)
+{
+    return key != NULL && key_bytes - 1 < s->geo.max_key_bytes;
+}
 static inline int key_check(const struct segment *s, const void *key, size_t key_bytes)
 {
-    return key != NULL && key_bytes - 1 < s->geo.max_key_bytes ? 0 : key_refuse(s, key, key_bytes);
+    return key_is_fit(s, key, key_bytes) ? 0 : key_refuse(s, key, key_bytes);
 }
 
+HOT_INLINE bool value_is_fit(const struct segment *s, const void *value, size_t value_bytes)
+{
+    return value_bytes <= s->geo.max_value_bytes && (value != NULL || value_bytes == 0);
+}
 static inline int value_check(const struct segment *s, const void *value, size_t value_bytes)
 {
-    return value_bytes <= s->geo.max_value_bytes && (value != NULL || value_bytes == 0)
-               ? 0
-               : value_refuse(s, value, value_bytes);
+    return value_is_fit(s, value, value_bytes) ? 0 : value_refuse(s, value, value_bytes);
 }
 
 /* Begin a call on one key: map, key and, for `write`, the attachment.  On 0 call_end must follow. */

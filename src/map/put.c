@@ -5,6 +5,7 @@
 #include "map/batch.h"
 #include "map/key.h"
 #include "map/move.h"
+#include "table/at_once.h"
 #include "table/move.h"
 #include "table/mutate.h"
 #include "tier/tier.h"
@@ -212,16 +213,54 @@ static int key_store(struct shoal *map, const void *key, size_t key_bytes, const
     return rc;
 }
 
+/* A call on one key of a plain map, in a straight line; then call_plain_end.  NULL: nothing has begun. */
+HOT_INLINE struct attachment *at_once_begin(struct shoal *map, const void *key, size_t key_bytes, struct plain_call *ret_call,
+                                            struct probe *ret_probe)
+{
+    struct attachment *a;
+    if (!call_plain_begin(map, ret_call))
+        return NULL;
+    if (LIKELY(key_is_fit(ret_call->segment, key, key_bytes))) {
+        *ret_probe = probe_make(ret_call->segment, key, key_bytes);
+        read_expect_group(ret_call->segment, ret_probe, true);
+        if (call_is_plain(ret_call, &a) && a != NULL)
+            return a;
+    }
+    call_plain_end(ret_call);
+    return NULL;
+}
+
+/* AT_ONCE_NOT: nothing has happened. */
+HOT_INLINE int key_store_at_once(struct shoal *map, const void *key, size_t key_bytes, const void *value,
+                                 size_t value_bytes, bool add)
+{
+    struct plain_call call;
+    struct probe probe;
+    uint64_t version;
+    struct attachment *a = at_once_begin(map, key, key_bytes, &call, &probe);
+    if (a == NULL)
+        return AT_ONCE_NOT;
+    int rc = AT_ONCE_NOT;
+    if (LIKELY(value_is_fit(call.segment, value, value_bytes))) {
+        const struct record_source source = { .value = value, .value_bytes = value_bytes, .type = SHOAL_RAW };
+        rc = add ? add_at_once(a, &probe, &source) : put_at_once(a, &probe, &source, &version);
+    }
+    call_plain_end(&call);
+    return rc;
+}
+
 int shoal_put(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
 {
     struct condition always = { 0 };
-    return key_store(map, key, key_bytes, value, value_bytes, &always, SHOAL_RAW, NULL);
+    int rc = key_store_at_once(map, key, key_bytes, value, value_bytes, false);
+    return LIKELY(rc != AT_ONCE_NOT) ? rc : key_store(map, key, key_bytes, value, value_bytes, &always, SHOAL_RAW, NULL);
 }
 
 int shoal_add(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
 {
     struct condition absent = { .if_absent = true };
-    return key_store(map, key, key_bytes, value, value_bytes, &absent, SHOAL_RAW, NULL);
+    int rc = key_store_at_once(map, key, key_bytes, value, value_bytes, true);
+    return LIKELY(rc != AT_ONCE_NOT) ? rc : key_store(map, key, key_bytes, value, value_bytes, &absent, SHOAL_RAW, NULL);
 }
 
 int shoal_replace(struct shoal *map, const void *key, size_t key_bytes, const void *value, size_t value_bytes)
@@ -256,6 +295,15 @@ int shoal_put_with(struct shoal *map, const void *key, size_t key_bytes, const v
 
 int shoal_delete(struct shoal *map, const void *key, size_t key_bytes)
 {
+    struct plain_call call;
+    struct probe probe;
+    struct attachment *a = at_once_begin(map, key, key_bytes, &call, &probe);
+    if (LIKELY(a != NULL)) {
+        int rc = delete_at_once(a, &probe);
+        call_plain_end(&call);
+        if (LIKELY(rc != AT_ONCE_NOT))
+            return rc;
+    }
     struct condition always = { 0 };
     struct mutation m = { 0 };
     return key_mutate(map, key, key_bytes, decide_delete, &always, false, &m);
@@ -322,10 +370,15 @@ static size_t put_batch(struct shoal *map, const struct shoal_key *keys, const s
     batch_begin(map, keys, &call, &batch, &n);
     if (n == 0)
         return 0;
+    const bool plain = call.segment->geo.features == 0;
     for (; i < n; i++) {
         struct condition always = { 0 };
         struct mutation m = mutation_of(values[i].value, values[i].bytes, values[i].type, &always);
-        int rc = key_store_once(map, &call, &batch.probe[i], &always, &m, &results[i].version);
+        int rc = plain && value_is_fit(call.segment, values[i].value, values[i].bytes)
+                     ? put_at_once(call.a, &batch.probe[i], &m.source, &results[i].version)
+                     : AT_ONCE_NOT;
+        if (rc == AT_ONCE_NOT)
+            rc = key_store_once(map, &call, &batch.probe[i], &always, &m, &results[i].version);
         if (rc == TABLE_MOVED)
             break;
         results[i].code = rc;
@@ -342,10 +395,13 @@ static size_t delete_batch(struct shoal *map, const struct shoal_key *keys, size
     batch_begin(map, keys, &call, &batch, &n);
     if (n == 0)
         return 0;
+    const bool plain = call.segment->geo.features == 0;
     for (; i < n; i++) {
         struct condition always = { 0 };
         struct mutation m = { 0 };
-        int rc = mutate_key(call.a, &batch.probe[i], decide_delete, &always, &m);
+        int rc = plain ? delete_at_once(call.a, &batch.probe[i]) : AT_ONCE_NOT;
+        if (rc == AT_ONCE_NOT)
+            rc = mutate_key(call.a, &batch.probe[i], decide_delete, &always, &m);
         if (rc == TABLE_MOVED)
             break;
         results[i].code = rc;

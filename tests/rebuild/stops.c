@@ -27,6 +27,7 @@ void shoal_point(enum shoal_point_kind kind, const volatile void *where);
 
 static uint64_t places_left; /* 0: nobody counts */
 static uint64_t stops;
+static bool warm; /* the stopped call is not the first of its process: blocks are at hand */
 
 /* What the stopped process answered. */
 static struct answer {
@@ -99,6 +100,8 @@ static pid_t begin(struct shoal *map, act_fn *act, uint64_t at)
     answer->n = 0;
     pid_t pid = child_fork();
     if (pid == 0) {
+        if (warm)
+            done(put(map, "warm", "before"), "put");
         places_left = at;
         act(map);
         places_left = 0;
@@ -130,6 +133,27 @@ static bool update_and_delete(struct shoal *map, uint64_t at)
     go_on(pid);
     const char *last = get(map, "key");
     require(answer->rc == 0 && (is(last, "victim") || is(last, "")), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc, last);
+    return pid != 0;
+}
+
+static bool update_alone(struct shoal *map, uint64_t at)
+{
+    done(put(map, "key", "before"), "put");
+    pid_t pid = begin(map, act_put, at);
+    done(rebuild(map, 300, NULL), "rebuild");
+    go_on(pid);
+    require(answer->rc == 0 && is(get(map, "key"), "victim"), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc,
+            get(map, "key"));
+    return pid != 0;
+}
+
+static bool delete_alone(struct shoal *map, uint64_t at)
+{
+    done(put(map, "key", "before"), "put");
+    pid_t pid = begin(map, act_delete, at);
+    done(rebuild(map, 300, NULL), "rebuild");
+    go_on(pid);
+    require(answer->rc == 0 && is(get(map, "key"), ""), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc, get(map, "key"));
     return pid != 0;
 }
 
@@ -304,19 +328,31 @@ static void run(const char *what, bool (*trial)(struct shoal *map, uint64_t at),
         more = trial(map, at);
         map_end(map, trial != open_and_unlink);
     }
-    printf("stops: %s%s: %llu places\n", what, scene.store[0] != 0 ? ", above a store" : "", (unsigned long long)(stops - before));
+    printf("stops: %s%s%s: %llu places\n", what, warm ? ", warm" : "", scene.store[0] != 0 ? ", above a store" : "",
+           (unsigned long long)(stops - before));
+}
+
+static void run_still(const char *what, bool (*trial)(struct shoal *map, uint64_t at))
+{
+    for (int i = 0; i < 2; i++) {
+        warm = i;
+        run(what, trial, false);
+    }
+    warm = false;
 }
 
 int main(int argc, char **argv)
 {
     scene_begin("stops", argc, argv);
     answer = child_memory(sizeof *answer);
-    run("an update", update_and_delete, false);
-    run("an insert", insert_and_delete, false);
-    run("a delete", two_deletes, false);
-    run("an add", two_adds, false);
-    run("an incr", two_incrs, false);
-    run("a get", get_and_update, false);
+    run_still("an update", update_and_delete);
+    run_still("an update, and nobody else", update_alone);
+    run_still("an insert", insert_and_delete);
+    run_still("a delete", two_deletes);
+    run_still("a delete, and nobody else", delete_alone);
+    run_still("an add", two_adds);
+    run_still("an incr", two_incrs);
+    run_still("a get", get_and_update);
     run("a mover, beside a delete", move_and_delete, true);
     run("a mover, beside gets and puts", move_and_get, true);
     run("a get, beside a mover", get_and_move, true);
