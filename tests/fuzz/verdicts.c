@@ -168,15 +168,10 @@ static void must_say(struct image *image, const struct verdict *v)
     shoal_close(map);
 }
 
-/* A length that a buffer holds, but no block: gets answer that, and not with what lies behind the record. */
-static void must_not_get(struct image *image)
+/* What gets answer, alone and in a batch. */
+static void gets_call_it_corrupt(struct image *image, const char *what)
 {
     static uint8_t value[VALUE_ROOM];
-    image_restore(image);
-    for (uint32_t k = 0; k < KEYS_LIVE; k++) {
-        const shared_u64 *place = record_of(image, k) + 1;
-        store(image, place, (load_relaxed_u64(place) & ~(uint64_t)VALUE_LONG) | (VALUE_LONG - 1));
-    }
     struct shoal *map;
     hold(shoal_open(image->path, SHOAL_RDONLY, &map) == 0, "%s", shoal_error_text());
     for (uint32_t k = 0; k < KEYS_LIVE; k++) {
@@ -185,11 +180,39 @@ static void must_not_get(struct image *image)
         struct shoal_key one = { key, key_n };
         struct shoal_result result = { .buf = value, .buf_bytes = sizeof value };
         int rc = CALL(shoal_get(map, key, key_n, value, sizeof value, &n));
-        hold(rc == SHOAL_ECORRUPT, "key %u, longer than its block: get answers %d, %zu bytes", k, rc, n);
+        hold(rc == SHOAL_ECORRUPT, "key %u, %s: get answers %d, %zu bytes", k, what, rc, n);
         rc = CALL(shoal_get_many(map, &one, 1, &result));
-        hold(rc == SHOAL_ECORRUPT && result.code == SHOAL_ECORRUPT, "key %u, longer than its block: get_many answers %d", k, rc);
+        hold(rc == SHOAL_ECORRUPT && result.code == SHOAL_ECORRUPT, "key %u, %s: get_many answers %d", k, what, rc);
     }
     shoal_close(map);
+}
+
+/* A length that a buffer holds, but no block: gets answer that, and not with what lies behind the record. */
+static void must_not_get(struct image *image)
+{
+    image_restore(image);
+    for (uint32_t k = 0; k < KEYS_LIVE; k++) {
+        const shared_u64 *place = record_of(image, k) + 1;
+        store(image, place, (load_relaxed_u64(place) & ~(uint64_t)VALUE_LONG) | (VALUE_LONG - 1));
+    }
+    gets_call_it_corrupt(image, "longer than its block");
+}
+
+/* Each slot names the heap's last word, which says that a record begins there, in a span that says that it is open, and of this
+ * class: the file ends before the record does. */
+static void must_not_read_past(struct image *image, uint32_t class_i)
+{
+    const struct segment *s = &image->view;
+    const uint64_t generation = 5, last = s->geo.heap_at + s->geo.heap_bytes - 8;
+    const shared_u64 *span = &s->spans[s->geo.spans_n - 1];
+    image_restore(image);
+    store(image, span, span_pack(load_relaxed_u64(span), SPAN_READY, class_i, 1, true));
+    store(image, segment_block(s, last), h_pack(generation, 0, BLOCK_PUB));
+    for (uint32_t k = 0; k < KEYS_LIVE; k++) {
+        const shared_u64 *slot = live_slot(image, k);
+        store(image, slot, slot_pack(SLOT_LIVE, slot_finger(load_relaxed_u64(slot)), last, generation));
+    }
+    gets_call_it_corrupt(image, "behind the end of the file");
 }
 
 int main(void)
@@ -199,10 +222,14 @@ int main(void)
     for (size_t i = 0; i < VERDICTS_N; i++)
         must_say(&image, &verdicts[i]);
     must_not_get(&image);
+    must_not_read_past(&image, 0);
+    must_not_read_past(&image, SPAN_CLASS_MAX); /* there is no such class */
     image_free(&image);
     image_make(IMAGE_SMALL, &image);
     must_not_get(&image);
+    must_not_read_past(&image, 0);
+    must_not_read_past(&image, SPAN_CLASS_MAX); /* there is no such class */
     image_free(&image);
-    printf("verdicts: %zu contradictions, each named by check; lengths that no block has\n", VERDICTS_N);
+    printf("verdicts: %zu contradictions, each named by check; lengths and places that no block has\n", VERDICTS_N);
     return 0;
 }
