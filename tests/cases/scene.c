@@ -89,12 +89,22 @@ uint32_t scene_rounds(uint32_t quick) { return quick * from_environment("SHOAL_T
 
 /* -- Maps -------------------------------------------------------------------------------------- */
 
+static uint32_t scene_flags;
+
+int scene_arguments(int argc, char **argv)
+{
+    const bool checked = argc > 1 && strcmp(argv[1], "--checked") == 0;
+    scene_flags = checked ? SHOAL_CHECKSUM : 0;
+    return 1 + checked;
+}
+
 struct shoal_options scene_options(uint64_t capacity, uint64_t heap_bytes, uint32_t max_threads)
 {
     struct shoal_options options = SHOAL_OPTIONS_INIT;
     options.capacity = capacity;
     options.heap_bytes = heap_bytes;
     options.max_threads = max_threads;
+    options.flags = scene_flags;
     return options;
 }
 

@@ -30,13 +30,18 @@ void scene_run(void **scene);
 /* clang-format off */
 #define SCENE(f) { #f, scene_run, NULL, NULL, &(struct scene){ f } }
 /* clang-format on */
-/* SCENE_MAIN(SCENE(a), SCENE(b)); an argument chooses tests by a pattern. */
+/* Returns the index of the first that is no option. */
+int scene_arguments(int argc, char **argv);
+
+/* SCENE_MAIN(SCENE(a), SCENE(b)); an argument chooses tests by a pattern.  --checked before it: maps with checksums, whose calls
+ * never go in a straight line. */
 #define SCENE_MAIN(...)                                                                                                \
     int main(int argc, char **argv)                                                                                    \
     {                                                                                                                  \
         const struct CMUnitTest tests[] = { __VA_ARGS__ };                                                             \
-        if (argc > 1)                                                                                                  \
-            cmocka_set_test_filter(argv[1]);                                                                           \
+        const int at = scene_arguments(argc, argv);                                                                    \
+        if (argc > at)                                                                                                 \
+            cmocka_set_test_filter(argv[at]);                                                                          \
         return cmocka_run_group_tests(tests, NULL, NULL);                                                              \
     }
 

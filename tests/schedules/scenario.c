@@ -422,7 +422,7 @@ void scenario_make(const struct scenario *scenario)
 {
     stage.scenario = scenario;
     explore_forget();
-    world_make(CAPACITY);
+    world_make(CAPACITY, scenario->general ? SHOAL_MTIME : 0);
     keys_find(&world.member[0].segment);
     for (uint32_t i = 0; i < WORLD_MEMBERS; i++)
         if ((scenario->apart >> i & 1) == 0) {

@@ -27,6 +27,7 @@ struct scenario {
     uint32_t faked_bytes; /* of values 0 and 4, where not FAKED_BYTES */
     uint32_t kills;    /* so many at least: the scenario is about them */
     uint32_t killable; /* bit per process, where not all are */
+    bool general;      /* records have mtimes, so no call goes in a straight line */
     bool keys_go;      /* keys are deleted while somebody walks */
     bool may_be_full;  /* SHOAL_EFULL is an answer */
     uint32_t apart;    /* bit per process that is not attached at the beginning */

@@ -75,10 +75,11 @@ static void member_make(struct member *m, uint32_t member, const struct geometry
     atomic_init(&m->handle.open, &m->open);
 }
 
-void world_make(uint32_t capacity)
+void world_make(uint32_t capacity, uint32_t flags)
 {
     struct shoal_options options = SHOAL_OPTIONS_INIT;
     options.capacity = capacity;
+    options.flags = flags;
     options.heap_bytes = HEAP_BYTES;
     options.max_threads = WORLD_ENTRIES;
     struct geometry geo;

@@ -33,7 +33,7 @@ struct world {
 extern struct world world;
 
 /* A new segment with this capacity. */
-void world_make(uint32_t capacity);
+void world_make(uint32_t capacity, uint32_t flags);
 int world_attach(uint32_t member);
 
 /* Remember everything; go back to it. */
