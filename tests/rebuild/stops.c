@@ -136,26 +136,20 @@ static bool update_and_delete(struct shoal *map, uint64_t at)
     return pid != 0;
 }
 
-static bool update_alone(struct shoal *map, uint64_t at)
+/* Nobody else writes: what the call answered is what is there. */
+static bool alone(struct shoal *map, uint64_t at, act_fn *act, const char *last)
 {
     done(put(map, "key", "before"), "put");
-    pid_t pid = begin(map, act_put, at);
+    pid_t pid = begin(map, act, at);
     done(rebuild(map, 300, NULL), "rebuild");
     go_on(pid);
-    require(answer->rc == 0 && is(get(map, "key"), "victim"), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc,
+    require(answer->rc == 0 && is(get(map, "key"), last), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc,
             get(map, "key"));
     return pid != 0;
 }
 
-static bool delete_alone(struct shoal *map, uint64_t at)
-{
-    done(put(map, "key", "before"), "put");
-    pid_t pid = begin(map, act_delete, at);
-    done(rebuild(map, 300, NULL), "rebuild");
-    go_on(pid);
-    require(answer->rc == 0 && is(get(map, "key"), ""), "place %llu: %d, \"%s\"", (unsigned long long)at, answer->rc, get(map, "key"));
-    return pid != 0;
-}
+static bool update_alone(struct shoal *map, uint64_t at) { return alone(map, at, act_put, "victim"); }
+static bool delete_alone(struct shoal *map, uint64_t at) { return alone(map, at, act_delete, ""); }
 
 static bool insert_and_delete(struct shoal *map, uint64_t at)
 {
