@@ -257,6 +257,7 @@ static inline bool slot_names(uint64_t w, uint64_t block, uint64_t generation)
 /* H  generation:40 | owner:16 | 0:3 | copy:1 | pending:1 | state:3     The only truth about a block.
  *
  *   FREE -> OWNED(p), new generation -> PUB(p) -> RETIRED(q) -> FREE       (and OWNED -> FREE | RETIRED,
+ *   RETIRED(q) -> OWNED(q), new generation, by q alone, once a look at all hazards behind RETIRED found no pin,
  *   FREE <-> SEALED while its span is being emptied)
  * Every transfer is one CAS on H that carries the new owner, made under a hazard on the block or,
  * for a reformat, when no hazard points into the span.

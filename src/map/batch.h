@@ -20,7 +20,7 @@ struct batch {
 static inline size_t batch_probe(const struct segment *s, const struct shoal_key *keys, size_t n, bool write, struct batch *batch)
 {
     size_t m = 0;
-    for (; m < n && keys[m].key != NULL && keys[m].bytes - 1 < s->geo.max_key_bytes; m++) {
+    for (; m < n && key_is_fit(s, keys[m].key, keys[m].bytes); m++) {
         batch->probe[m] = probe_make(s, keys[m].key, keys[m].bytes);
         read_expect_group(s, &batch->probe[m], write);
     }

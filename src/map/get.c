@@ -64,7 +64,7 @@ HOT_INLINE int key_read_at_once(struct shoal *map, const void *key, size_t key_b
     if (!call_plain_begin(map, &call))
         return SHOAL_CHANGED;
     int rc = SHOAL_CHANGED;
-    if (LIKELY(key != NULL && key_bytes - 1 < call.segment->geo.max_key_bytes)) {
+    if (LIKELY(key_is_fit(call.segment, key, key_bytes))) {
         const struct probe probe = probe_make(call.segment, key, key_bytes);
         read_expect_group(call.segment, &probe, false);
         if (call_is_plain(&call, &a)) {

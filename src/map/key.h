@@ -12,11 +12,11 @@
 COLD int key_refuse(const struct segment *s, const void *key, size_t key_bytes);
 COLD int value_refuse(const struct segment *s, const void *value, size_t value_bytes);
 
-/* 0, SHOAL_EINVAL, SHOAL_ETOOBIG. */
 HOT_INLINE bool key_is_fit(const struct segment *s, const void *key, size_t key_bytes)
 {
     return key != NULL && key_bytes - 1 < s->geo.max_key_bytes;
 }
+/* 0, SHOAL_EINVAL, SHOAL_ETOOBIG. */
 static inline int key_check(const struct segment *s, const void *key, size_t key_bytes)
 {
     return key_is_fit(s, key, key_bytes) ? 0 : key_refuse(s, key, key_bytes);

@@ -9,7 +9,6 @@
 
 #define SPANS_PER_SURVEY 8u /* a survey reads every bitmap: use it for more than one span */
 #define LOOKS 16u /* others who are at work in a span see that it is closed at their next block, and leave */
-#define OWNED_COPY 1u /* owned[0] is the operation's own record */
 
 /* A run under evacuation, as the evacuator knows it. */
 struct drain {

@@ -9,6 +9,13 @@
 #include "memory/attach.h"
 #include "memory/hazard.h"
 
+/* Who uses which of the entry's owned[]. */
+enum owned_use {
+    OWNED_RECORD, /* the record this operation makes */
+    OWNED_COPY    /* evacuation: the copy */
+};
+static_assert(OWNED_COPY < OWNED_N, "within the entry");
+
 /* A block that this attachment owns. */
 struct heap_block {
     struct block_place place;

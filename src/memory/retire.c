@@ -165,8 +165,8 @@ bool retire_take_ready(struct attachment *a, uint32_t i, uint32_t owned_i, uint3
         hazard_clear(a, HAZARD_GUARD);
         return false;
     }
-    bump_relaxed_u64(&a->entry->freed, 1);
-    retire_unname(a, i);
+    bump_relaxed_u64(&a->entry->freed, 1); /* statistics: it was given back, and taken */
+    retire_unname(a, i); /* dies before: both names lead to it; what the first one settled the second finds settled */
     return true;
 }
 

@@ -8,8 +8,6 @@
 #include "table/read.h"
 #include "table/wait.h"
 
-#define OWNED_RECORD 0u
-
 /* -- Finding ---------------------------------------------------------------------------------------- */
 
 /* The first entry that has the key's fingerprint. */

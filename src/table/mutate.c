@@ -15,7 +15,6 @@
 #include "table/read.h"
 #include "table/wait.h"
 
-#define OWNED_RECORD 0u
 #define AGAIN INT32_MAX /* the slot changed under the operation */
 #define NEED_ROOM (INT32_MAX - 1)
 #define NEEDED_MAX 64u /* times that room is made before an operation gives up: others took it each time */
