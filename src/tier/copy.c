@@ -50,8 +50,8 @@ static int copy_found(struct tier *tier, const struct mutate_found *f, uint64_t 
     return store_put(tier->store, &record, NULL);
 }
 
-/* T1, T2.  c->w becomes what was copied, 0: nothing, so that nothing is marked: a store that could not read the page of one
- * record may publish the others. */
+/* T1, T2.  c->w becomes what was copied, 0: nothing, so that nothing is marked: a record that contradicts its checksum
+ * keeps no other from being published. */
 static int copy_one(struct tier *tier, struct attachment *a, struct copy *c)
 {
     const struct segment *s = tier->segment;

@@ -378,6 +378,7 @@ static void one_bad_record_keeps_no_other_from_the_disk(void **state)
     struct shoal_options options = options_of(b, SHOAL_FULL_SPILL);
     struct shoal_how how = SHOAL_HOW_INIT;
     static const char sound[] = "this is what the bad record holds";
+    char value[sizeof sound];
     options.flags = SHOAL_CHECKSUM;
     done(shoal_create(b->path[0], &options, &b->map));
     done(shoal_put(b->map, "bad", 3, sound, sizeof sound));
@@ -397,6 +398,7 @@ static void one_bad_record_keeps_no_other_from_the_disk(void **state)
     done(shoal_put_with(b->map, "key 200", 7, "durable", 7, &how, NULL));
     put_n(b->map, 300, 900, 'b'); /* others leave beside it */
     refused(shoal_sync(b->map), SHOAL_ECORRUPT, "checksum is wrong");
+    refused(shoal_get(b->map, "bad", 3, value, sizeof value, NULL), SHOAL_ECORRUPT, "leads to no sound record");
     machine_starts_again();
     create_again(b);
     assert_n(b->map, 0, 100, 'a');
