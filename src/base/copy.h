@@ -69,7 +69,8 @@ HOT_INLINE void copy_wide(volatile void *to, const volatile void *from, uint64_t
     volatile uint8_t *out = to;
     const volatile uint8_t *in = from;
     if (n >= 64) {
-        for (uint64_t at = 0; at + 64 < n; at += 64)
+        copy_wide_64(out, in);
+        for (uint64_t at = 64; at < n - 64; at += 64)
             copy_wide_64(out + at, in + at);
         copy_wide_64(out + n - 64, in + n - 64);
     } else {

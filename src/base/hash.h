@@ -16,6 +16,16 @@ static inline uint64_t hash_bytes(const void *bytes, size_t n, uint64_t seed)
     return XXH3_64bits_withSeed(bytes, n, seed);
 }
 
+/* The same, without a call for the lengths that keys mostly have. */
+static inline __attribute__((always_inline)) uint64_t hash_key(const void *bytes, size_t n, uint64_t seed)
+{
+#ifdef HASH_9_TO_16
+    if (n - 9 <= 7)
+        return XXH3_len_9to16_64b(bytes, n, XXH3_kSecret, seed);
+#endif
+    return hash_bytes(bytes, n, seed);
+}
+
 /* The top bits choose the home: (hash * n) >> 64 needs no division and keeps the order of the hashes. */
 static inline uint64_t hash_home(uint64_t hash, uint64_t groups_n)
 {

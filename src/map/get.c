@@ -5,12 +5,9 @@
 #include "map/batch.h"
 #include "map/lookup.h"
 
-#define STATS_EVERY 4096u /* reads between two additions to the entry's line */
-
-HOT_INLINE void stats_add(struct attachment *a, bool hit)
+HOT_INLINE void count_read(struct attachment *a, bool hit)
 {
-    a->reads += ((uint64_t)hit << 32) + 1;
-    if (UNLIKELY((uint32_t)a->reads >= STATS_EVERY))
+    if (a != NULL && UNLIKELY(attach_count_read(a, hit)))
         attach_tell_reads(a);
 }
 
@@ -25,8 +22,7 @@ HOT_INLINE int read_begin(struct shoal *map, const void *key, size_t key_bytes, 
 
 HOT_INLINE void read_end(struct call *call, bool hit)
 {
-    if (call->a != NULL)
-        stats_add(call->a, hit);
+    count_read(call->a, hit);
     call_end(call);
 }
 
@@ -56,22 +52,21 @@ static int key_read(struct shoal *map, const void *key, size_t key_bytes, struct
     return rc;
 }
 
-/* As key_read, where that is said by one look at a plain map: else SHOAL_CHANGED, and nothing has happened. */
+/* As key_read, where that is said by one look at a plain map: else SHOAL_CHANGED, and nothing has happened.  A key that is too
+ * long for the map is not there, so only then it is asked whether it is. */
 HOT_INLINE int key_read_at_once(struct shoal *map, const void *key, size_t key_bytes, struct read_sink *sink)
 {
     struct plain_call call;
-    struct attachment *a;
-    if (!call_plain_begin(map, &call))
+    if (UNLIKELY(key == NULL || key_bytes - 1 >= SHOAL_KEY_MAX || !call_plain_begin(map, &call)))
         return SHOAL_CHANGED;
     int rc = SHOAL_CHANGED;
-    if (LIKELY(key_is_fit(call.segment, key, key_bytes))) {
+    if (LIKELY(!segment_has_successor(call.segment))) {
         const struct probe probe = probe_make(call.segment, key, key_bytes);
-        read_expect_group(call.segment, &probe, false);
-        if (call_is_plain(&call, &a)) {
-            rc = lookup_plainly(call.segment, &probe, sink);
-            if (a != NULL && LIKELY(rc != SHOAL_CHANGED))
-                stats_add(a, rc == 0);
-        }
+        rc = lookup_plainly(call.segment, &probe, sink);
+        if (rc == SHOAL_MISSING && UNLIKELY(!key_is_fit(call.segment, key, key_bytes)))
+            rc = SHOAL_CHANGED;
+        if (LIKELY(rc != SHOAL_CHANGED))
+            call_plain_count(&call, rc == 0);
     }
     call_plain_end(&call);
     return rc;
@@ -93,19 +88,30 @@ __attribute__((noinline)) static int get_slowly(struct shoal *map, const void *k
     return rc == SHOAL_SHORT && buf == NULL ? 0 : rc;
 }
 
+/* What was asked, for the rare case: in memory, so that no register holds it meanwhile. */
+struct asked {
+    struct shoal *map;
+    const void *key;
+    size_t key_bytes;
+    void *buf;
+    size_t buf_bytes, *ret_bytes;
+    uint64_t *ret_version;
+};
+
 HOT_INLINE int get(struct shoal *map, const void *key, size_t key_bytes, void *buf, size_t buf_bytes, size_t *ret_bytes,
                    uint64_t *ret_version)
 {
-    if (UNLIKELY(buf == NULL))
-        return get_slowly(map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version);
+    struct asked asked = { map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version };
+    __asm__("" : "+m"(asked));
     struct read_sink sink = { .buf = buf, .buf_bytes = buf_bytes };
-    int rc = key_read_at_once(map, key, key_bytes, &sink);
+    int rc = LIKELY(buf != NULL) ? key_read_at_once(map, key, key_bytes, &sink) : SHOAL_CHANGED;
     if (UNLIKELY(rc == SHOAL_CHANGED))
-        return get_slowly(map, key, key_bytes, buf, buf_bytes, ret_bytes, ret_version);
+        return get_slowly(asked.map, asked.key, asked.key_bytes, asked.buf, asked.buf_bytes, asked.ret_bytes,
+                          asked.ret_version);
     if (ret_version != NULL)
-        *ret_version = rc == 0 ? sink.version : 0;
-    if (rc == 0 && ret_bytes != NULL)
-        *ret_bytes = sink.value_bytes;
+        *asked.ret_version = rc == 0 ? sink.version : 0;
+    if (rc == 0 && asked.ret_bytes != NULL)
+        *asked.ret_bytes = sink.value_bytes;
     return rc;
 }
 
@@ -176,8 +182,7 @@ static size_t get_batch(struct shoal *map, const struct shoal_key *keys, size_t 
         if (rc == TABLE_MOVED || rc == SHOAL_CHANGED)
             break;
         result_fill(&results[i], rc, &sink);
-        if (call.a != NULL)
-            stats_add(call.a, rc == 0 || rc == SHOAL_SHORT);
+        count_read(call.a, rc == 0 || rc == SHOAL_SHORT);
     }
     call_end(&call);
     return i;

@@ -90,10 +90,11 @@ static int follow(struct shoal *map, struct open_map *open)
     return 0;
 }
 
-static void let_go_of_old(struct open_map *open)
+static void let_go_of_old(struct shoal *map, struct open_map *open)
 {
     struct open_map *old = atomic_exchange_explicit(&open->old, NULL, memory_order_acq_rel);
     atomic_store_explicit(&open->segment->old, NULL, memory_order_release);
+    registry_moved(map);
     registry_wait_for_calls();
     if (old != NULL)
         open_map_unref(old);
@@ -113,7 +114,7 @@ int move_turn(struct shoal *map)
         if (segment_has_successor(open->segment))
             rc = follow(map, open);
         else if (old != NULL && move_is_due(open, old))
-            let_go_of_old(open);
+            let_go_of_old(map, open);
         open_map_unref(open);
     }
     registry_move_unlock();

@@ -217,13 +217,13 @@ static int key_store(struct shoal *map, const void *key, size_t key_bytes, const
 HOT_INLINE struct attachment *at_once_begin(struct shoal *map, const void *key, size_t key_bytes, struct plain_call *ret_call,
                                             struct probe *ret_probe)
 {
-    struct attachment *a;
     if (!call_plain_begin(map, ret_call))
         return NULL;
     if (LIKELY(key_is_fit(ret_call->segment, key, key_bytes))) {
         *ret_probe = probe_make(ret_call->segment, key, key_bytes);
         read_expect_group(ret_call->segment, ret_probe, true);
-        if (call_is_plain(ret_call, &a) && a != NULL)
+        struct attachment *a = call_plain_attachment(ret_call);
+        if (LIKELY(a != NULL && !segment_has_successor(ret_call->segment)))
             return a;
     }
     call_plain_end(ret_call);

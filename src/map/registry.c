@@ -22,8 +22,10 @@ static struct {
     struct open_map *maps;
 } registry = { .lock = PTHREAD_MUTEX_INITIALIZER, .move_lock = PTHREAD_MUTEX_INITIALIZER, .once = PTHREAD_ONCE_INIT };
 
-struct registry_process registry_process;
+static uint64_t not_wiped = 1; /* before the first map, and where no page can be wiped */
+struct registry_process registry_process = { .fork_word = &not_wiped, .fork_id = 1 };
 _Thread_local struct registry_thread registry_thread;
+
 /* -- Fork ----------------------------------------------------------------------------------------- */
 
 /* The child's copies of the parent's attachments; the entries are the parent's. */
@@ -56,8 +58,7 @@ static void child_take_over(void)
         map->flusher = NULL;
         pthread_mutex_init(&map->flush_mutex, NULL);
     }
-    if (registry_process.fork_word != NULL)
-        *registry_process.fork_word = 1;
+    *registry_process.fork_word = registry_process.fork_id;
 }
 
 static void fork_prepare(void)
@@ -134,6 +135,7 @@ void attachment_unref(struct attachment *a)
 static void thread_exit(void *unused)
 {
     (void)unused;
+    registry_thread.plain_fork_id = 0;
     if (registry_thread.fork_id != registry_fork_id())
         registry_thread.list = NULL; /* they were forgotten when the fork was noticed */
     pthread_mutex_lock(&registry.lock);
@@ -151,9 +153,11 @@ static void thread_exit(void *unused)
 
 static void registry_start(void)
 {
-    registry_process.fork_word = os_wipe_on_fork_word();
-    if (registry_process.fork_word != NULL)
-        *registry_process.fork_word = 1;
+    uint64_t *word = os_wipe_on_fork_word();
+    if (word != NULL) {
+        *word = registry_process.fork_id;
+        registry_process.fork_word = word;
+    }
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     pthread_key_create(&registry.thread_key, thread_exit);
 }
@@ -161,6 +165,7 @@ static void registry_start(void)
 /* The thread's attachments that are of use; others are let go. */
 static void thread_prune(void)
 {
+    registry_thread.plain_fork_id = 0;
     if (registry_thread.fork_id != registry_process.fork_id) {
         registry_thread.list = NULL;
         registry_thread.fork_id = registry_process.fork_id;
@@ -259,6 +264,30 @@ int call_begin_slowly(struct shoal *map, struct call *ret_call)
     return 0;
 }
 
+bool registry_plain(struct shoal *map)
+{
+    if (map == NULL || registry_thread.update != NULL || registry_forked() || !RCU_CAN_ENTER)
+        return false;
+    RCU_READ_LOCK();
+    struct segment *segment = atomic_load_explicit(&map->plain, memory_order_acquire);
+    struct attachment *a = segment != NULL ? registry_attachment(segment) : NULL;
+    RCU_READ_UNLOCK();
+    if (segment == NULL)
+        return false;
+    registry_thread.plain = map;
+    registry_thread.plain_fork_id = registry_process.fork_id;
+    registry_thread.plain_a = a;
+    return true;
+}
+
+void registry_tell_reads(struct attachment *a, const struct segment *segment)
+{
+    if (a->segment == segment && !atomic_load_explicit(&a->gone, memory_order_acquire))
+        attach_tell_reads(a);
+    else
+        registry_thread.plain_fork_id = 0;
+}
+
 void call_pin(struct call *call)
 {
     open_map_ref(call->map);
@@ -276,7 +305,8 @@ void call_end_slowly(struct call *call)
         store_tidy(call->map->tier->store);
     }
     if (call->locked) {
-        RCU_READ_ENDS(call->map);
+        if (call->map != NULL)
+            RCU_READ_ENDS(call->segment);
         RCU_READ_UNLOCK();
     } else if (call->map != NULL && call->fork_id == registry_fork_id()) {
         open_map_unref(call->map);
@@ -290,6 +320,7 @@ void update_enter(struct update_frame *frame, const struct shoal *map)
     frame->map = map;
     frame->outer = registry_thread.update;
     registry_thread.update = frame;
+    registry_thread.plain_fork_id = 0;
 }
 
 void update_leave(const struct update_frame *frame) { registry_thread.update = frame->outer; }
@@ -328,6 +359,15 @@ void open_map_unref(struct open_map *map)
         open_map_destroy(map);
 }
 
+/* Under the registry's lock, behind each change of what it depends on. */
+static void handle_look(struct shoal *map)
+{
+    struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);
+    bool plain = open != NULL && open->segment->geo.features == 0 &&
+                 atomic_load_explicit(&open->old, memory_order_relaxed) == NULL;
+    atomic_store_explicit(&map->plain, plain ? open->segment : NULL, memory_order_release);
+}
+
 static struct shoal *handle_take(struct open_map *open)
 {
     pthread_mutex_lock(&registry.lock);
@@ -345,6 +385,7 @@ static struct shoal *handle_take(struct open_map *open)
     if (map != NULL) {
         atomic_fetch_add_explicit(&map->openings, 1, memory_order_relaxed); /* relaxed: seen with `open` */
         atomic_store_explicit(&map->open, open, memory_order_release);
+        handle_look(map);
     }
     pthread_mutex_unlock(&registry.lock);
     return map;
@@ -405,7 +446,18 @@ int registry_open(struct open_map *open, struct shoal **ret_map)
 
 bool registry_move(struct shoal *map, struct open_map *from, struct open_map *to)
 {
-    return atomic_compare_exchange_strong_explicit(&map->open, &from, to, memory_order_acq_rel, memory_order_relaxed);
+    pthread_mutex_lock(&registry.lock);
+    bool done = atomic_compare_exchange_strong_explicit(&map->open, &from, to, memory_order_acq_rel, memory_order_relaxed);
+    handle_look(map);
+    pthread_mutex_unlock(&registry.lock);
+    return done;
+}
+
+void registry_moved(struct shoal *map)
+{
+    pthread_mutex_lock(&registry.lock);
+    handle_look(map);
+    pthread_mutex_unlock(&registry.lock);
 }
 
 void registry_move_lock(void) { pthread_mutex_lock(&registry.move_lock); }
@@ -418,10 +470,13 @@ void registry_close(struct shoal *map)
     if (atomic_load_explicit(&map->open, memory_order_acquire) != NULL)
         flusher_stop(map); /* its thread uses the handle */
     (void)registry_fork_id();
+    pthread_mutex_lock(&registry.lock);
     struct open_map *open = atomic_exchange_explicit(&map->open, NULL, memory_order_acq_rel);
+    handle_look(map);
+    pthread_mutex_unlock(&registry.lock);
     if (open == NULL)
         return;
     urcu_bp_synchronize_rcu();
-    RCU_READERS_ENDED(open);
+    RCU_READERS_ENDED(open->segment);
     open_map_unref(open);
 }

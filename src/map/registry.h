@@ -37,6 +37,7 @@ struct open_map {
 
 struct shoal {
     struct open_map *_Atomic open; /* NULL: closed */
+    struct segment *_Atomic plain; /* its segment, where that has no features and is not being moved to; else NULL */
     _Atomic uint64_t openings;     /* which use of the handle this is: an iterator is of one */
     struct flusher *flusher; /* NULL: none was started; under flush_mutex */
     pthread_mutex_t flush_mutex;
@@ -55,16 +56,22 @@ struct call {
 
 /* One that needs a table and no more. */
 struct plain_call {
-    struct open_map *map;
     struct segment *segment;
+    rcu_section section;
 };
 
 /* What the process and the thread have, for the calls below alone. */
 extern struct registry_process {
-    uint64_t *fork_word; /* 0 in a child that has not noticed yet; NULL before the first map */
-    uint64_t fork_id;
+    uint64_t *fork_word; /* fork_id; 0 in a child that has not noticed yet */
+    uint64_t fork_id;    /* from 1 on */
 } registry_process;
 extern _Thread_local struct registry_thread {
+    /* The handle that registry_plain looked at last, and the thread's attachment to its map, NULL: none.  They count where
+     * plain_fork_id is the process's: not in a child that has not noticed yet, nor while an update function runs, nor once the
+     * thread's attachments have changed. */
+    const struct shoal *plain;
+    uint64_t plain_fork_id;
+    struct attachment *plain_a;
     struct attachment *last, *list;
     struct update_frame *update;
     uint64_t fork_id; /* the list belongs to this process if it matches the process's */
@@ -74,21 +81,25 @@ extern _Thread_local struct registry_thread {
 /* What liburcu orders, ThreadSanitizer cannot see. */
 #ifdef ATOMIC_TSAN
 #include <sanitizer/tsan_interface.h>
-#define RCU_READ_ENDS(map) ((map) != NULL ? __tsan_release(map) : (void)0)
-#define RCU_READERS_ENDED(map) __tsan_acquire(map)
+#define RCU_READ_ENDS(segment) __tsan_release(segment)
+#define RCU_READERS_ENDED(segment) __tsan_acquire(segment)
 #else
-#define RCU_READ_ENDS(map) ((void)0)
-#define RCU_READERS_ENDED(map) ((void)0)
+#define RCU_READ_ENDS(segment) ((void)0)
+#define RCU_READERS_ENDED(segment) ((void)0)
 #endif
 
 HOT_INLINE bool registry_forked(void)
 {
-    return registry_process.fork_word != NULL && *registry_process.fork_word == 0;
+    return *registry_process.fork_word == 0;
 }
 
 int call_begin_slowly(struct shoal *map, struct call *ret_call);
 void call_end_slowly(struct call *call);
 struct attachment *registry_attachment_slowly(const struct segment *segment);
+/* May plain calls on this handle begin?  Then registry_thread.plain is this one. */
+bool registry_plain(struct shoal *map);
+/* What the attachment has counted, if it is still one to this segment, which the call under way holds. */
+void registry_tell_reads(struct attachment *a, const struct segment *segment);
 
 /* Begin a call: 0, or SHOAL_EINVAL (NULL, closed, or called from an update function of this map), or why a map that has moved
  * to a new geometry could not be followed.  On 0, call_end must follow. */
@@ -98,7 +109,8 @@ void call_end(struct call *call);
 int call_attach(struct call *call);
 struct attachment *call_attachment(const struct call *call);
 bool call_plain_begin(struct shoal *map, struct plain_call *ret_call);
-bool call_is_plain(const struct plain_call *call, struct attachment **ret_a);
+void call_plain_count(const struct plain_call *call, bool hit);
+struct attachment *call_plain_attachment(const struct plain_call *call);
 void call_plain_end(const struct plain_call *call);
 #else
 HOT_INLINE int call_begin(struct shoal *map, struct call *ret_call)
@@ -116,27 +128,46 @@ HOT_INLINE int call_begin(struct shoal *map, struct call *ret_call)
     return 0;
 }
 
-/* As call_begin, in two steps, for a call that may do its work with the first's result while the second one looks whether the
- * map is plain: without features, and not moving.  False from the first: call_begin must say, and nothing has happened. */
+/* As call_begin, for calls that need nothing but a table without features that is not being moved to.  Of the loads between one
+ * record's miss and the next key's a processor holds some fifty, so these are few.  False: call_begin must say, and nothing has
+ * happened. */
 HOT_INLINE bool call_plain_begin(struct shoal *map, struct plain_call *ret_call)
 {
-    if (map == NULL || registry_thread.update != NULL || registry_forked())
+    if (UNLIKELY(registry_thread.plain != map || registry_thread.plain_fork_id != *registry_process.fork_word) &&
+        !registry_plain(map))
         return false;
-    RCU_READ_LOCK();
-    ret_call->map = atomic_load_explicit(&map->open, memory_order_acquire);
-    if (UNLIKELY(ret_call->map == NULL)) {
-        RCU_READ_UNLOCK();
+    ret_call->section = rcu_enter();
+    if (UNLIKELY(ret_call->section == NULL))
         return false;
-    }
-    ret_call->segment = ret_call->map->segment;
-    return true;
+    ret_call->segment = atomic_load_explicit(&map->plain, memory_order_acquire);
+    if (LIKELY(ret_call->segment != NULL))
+        return true;
+    rcu_leave(ret_call->section);
+    return false;
 }
 
 HOT_INLINE void call_plain_end(const struct plain_call *call)
 {
-    RCU_READ_ENDS(call->map);
-    (void)call;
-    RCU_READ_UNLOCK();
+    RCU_READ_ENDS(call->segment);
+    rcu_leave(call->section);
+}
+
+/* A read.  Nobody but the thread frees its attachment, so it may count for a map that the handle has left meanwhile. */
+HOT_INLINE void call_plain_count(const struct plain_call *call, bool hit)
+{
+    struct attachment *a = registry_thread.plain_a;
+    if (LIKELY(a != NULL) && UNLIKELY(attach_count_read(a, hit)))
+        registry_tell_reads(a, call->segment);
+}
+
+/* The thread's attachment for a call that writes.  NULL: call_plain_end, then call_begin. */
+HOT_INLINE struct attachment *call_plain_attachment(const struct plain_call *call)
+{
+    struct attachment *a = registry_thread.plain_a;
+    if (LIKELY(a != NULL && a->segment == call->segment && !atomic_load_explicit(&a->gone, memory_order_relaxed)))
+        return a;
+    registry_thread.plain_fork_id = 0; /* the handle has come to another map since registry_plain looked */
+    return NULL;
 }
 
 HOT_INLINE void call_end(struct call *call)
@@ -145,7 +176,7 @@ HOT_INLINE void call_end(struct call *call)
         call_end_slowly(call);
         return;
     }
-    RCU_READ_ENDS(call->map);
+    RCU_READ_ENDS(call->segment);
     RCU_READ_UNLOCK();
 }
 
@@ -160,15 +191,6 @@ HOT_INLINE struct attachment *registry_attachment(const struct segment *segment)
 }
 
 HOT_INLINE struct attachment *call_attachment(const struct call *call) { return registry_attachment(call->segment); }
-
-/* False: call_plain_end, then call_begin. */
-HOT_INLINE bool call_is_plain(const struct plain_call *call, struct attachment **ret_a)
-{
-    *ret_a = registry_attachment(call->segment);
-    return LIKELY(call->segment->geo.features == 0 &&
-                  atomic_load_explicit(&call->map->old, memory_order_acquire) == NULL &&
-                  !segment_has_successor(call->segment));
-}
 
 /* The calling thread's attachment, made now if need be.  0, SHOAL_EREADONLY, SHOAL_EATTACH, SHOAL_EOS. */
 int call_attach_slowly(struct call *call);
@@ -213,6 +235,8 @@ bool registry_move(struct shoal *map, struct open_map *from, struct open_map *to
 /* One at a time in a process, also against forks. */
 void registry_move_lock(void);
 void registry_move_unlock(void);
+/* The handle's map is no longer being moved to. */
+void registry_moved(struct shoal *map);
 /* Waits for all calls that may see what is no longer there; not inside of a call. */
 void registry_wait_for_calls(void);
 

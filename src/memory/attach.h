@@ -55,7 +55,7 @@ struct attachment {
     uint64_t retired_bytes, retired_most; /* of all named; more are given back at once */
     uint64_t generation_next, generation_end;
     uint64_t full_sum, full_bytes; /* a search for so many bytes failed when activity stood at the sum */
-    uint64_t reads;                /* not yet in the entry: hits:32 | gets:32 */
+    _Atomic uint64_t reads;        /* not yet in the entry: hits:32 | gets:32 */
     uint32_t heir;                 /* 1: the index was a dead one's, settled when it was taken; not yet reported */
     uint64_t heir_aborted, heir_completed;
     struct retired_block retired[RETIRED_N];
@@ -94,9 +94,20 @@ void attach_reap_unlock(struct segment *segment, uint32_t index);
 /* What it has read, to its entry. */
 static inline void attach_tell_reads(struct attachment *a)
 {
-    bump_relaxed_u64(&a->entry->gets, (uint32_t)a->reads);
-    bump_relaxed_u64(&a->entry->hits, a->reads >> 32);
-    a->reads = 0;
+    uint64_t reads = atomic_load_explicit(&a->reads, memory_order_relaxed); /* relaxed: statistics */
+    bump_relaxed_u64(&a->entry->gets, (uint32_t)reads);
+    bump_relaxed_u64(&a->entry->hits, reads >> 32);
+    atomic_store_explicit(&a->reads, 0, memory_order_relaxed);
+}
+
+#define READS_UNTOLD 4096u
+
+/* By its thread.  True: they are to be told. */
+HOT_INLINE bool attach_count_read(struct attachment *a, bool hit)
+{
+    uint64_t reads = atomic_load_explicit(&a->reads, memory_order_relaxed) + ((uint64_t)hit << 32) + 1; /* relaxed: statistics */
+    atomic_store_explicit(&a->reads, reads, memory_order_relaxed);
+    return (uint32_t)reads >= READS_UNTOLD;
 }
 
 /* Never 0 and never the one that would make a version 0. */

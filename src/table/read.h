@@ -54,25 +54,6 @@ HOT_INLINE bool read_open_block(const struct segment *s, const shared_u64 *slot,
     return true;
 }
 
-/* The same, for who looks a second time (read_unchanged) and takes no for an answer: PUB, in a run of one span or the first span
- * of one.  Whether the block begins there need not be worked out: the second look finds the slot naming it and, behind that, the
- * span word of the first, which never comes back, so the format that holds it was there all the time.  Whatever a damaged word
- * leads to, as many bytes as a block has are the heap's. */
-HOT_INLINE bool read_open_plainly(const struct segment *s, uint64_t w, struct read_place *r)
-{
-    const uint64_t block = slot_block(w), rel = block - s->geo.heap_at;
-    const uint32_t span_i = (uint32_t)(rel >> s->span_shift);
-    if (UNLIKELY(rel >= s->geo.heap_bytes))
-        return false;
-    const uint64_t word = load_acquire_u64(&s->spans[span_i]); /* [span-ready] */
-    const uint32_t class_i = span_class(word);
-    if (UNLIKELY(!span_may_be_worked_on(word) || class_i >= s->classes.n))
-        return false;
-    r->block = (struct block_place){ .block = block, .bytes = s->classes.of[class_i].bytes, .span_word = word, .span_i = span_i };
-    r->h = load_acquire_u64(segment_block(s, block)); /* [block-state] */
-    return rel + r->block.bytes <= s->geo.heap_bytes && h_state(r->h) == BLOCK_PUB && ((h_generation(r->h) ^ w) & TAG_MASK) == 0;
-}
-
 HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shared_u64 *slot, uint64_t w, bool pinned,
                           struct read_place *r)
 {
@@ -131,18 +112,48 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
 enum read_outcome read_pinned(const struct segment *s, struct attachment *a, const shared_u64 *slot, uint64_t w,
                               const struct probe *p, struct read_sink *sink);
 
-/* read_key in a straight line, for a map without features, where the slot that has the key's fingerprint held w: READ_MATCH, the
- * sink is filled; READ_AGAIN, something was not as it mostly is, and read_key must say. */
+/* PUB, with the slot's tag. */
+HOT_INLINE bool read_is_published(uint64_t h, uint64_t w)
+{
+    const uint64_t wanted = h_pack(slot_tag(w), 0, BLOCK_PUB), counts = h_pack(TAG_MASK, 0, H_STATE_MASK);
+    return ((h ^ wanted) & counts) == 0;
+}
+
+/* read_key in a straight line, for a map without features, where the slot that has the key's fingerprint held w, whose block is
+ * in a run of one span or the first span of one: READ_MATCH, the sink is filled; READ_AGAIN, something was not as it mostly is,
+ * and read_key must say.
+ * Whether a block begins there need not be worked out: the second look finds the slot naming it and, behind that, the span word of
+ * the first, which never comes back, so the format that holds it was there all the time.  Whatever a damaged word leads to, as
+ * many bytes as a block has are the heap's.  What the second look needs are three words and where they are. */
 HOT_INLINE enum read_outcome read_slot_at_once(const struct segment *s, const shared_u64 *slot, uint64_t w,
                                                const struct probe *p, struct read_sink *sink)
 {
-    struct read_place r;
-    if (slot_state(w) != SLOT_LIVE || !read_open_plainly(s, w, &r) ||
-        !record_decode_plainly(segment_block(s, r.block.block), r.block.bytes, p->key_bytes, &r.record) ||
-        !record_key_words_same(r.record.words + r.record.key_at, p, r.record.typed) || r.record.value_bytes > sink->buf_bytes)
+    const uint64_t block = slot_block(w), rel = block - s->geo.heap_at;
+    if (UNLIKELY(slot_state(w) != SLOT_LIVE || rel >= s->geo.heap_bytes))
         return READ_AGAIN;
-    read_facts(s, 0, &r, sink);
-    return read_unchanged(s, slot, w, &r) ? READ_MATCH : READ_AGAIN;
+    const shared_u64 *span = &s->spans[rel >> s->span_shift];
+    const uint64_t span_word = load_acquire_u64(span); /* [span-ready] */
+    const uint32_t class_i = span_class(span_word);
+    if (UNLIKELY(!span_may_be_worked_on(span_word) || class_i >= s->classes.n))
+        return READ_AGAIN;
+    const uint64_t bytes = s->classes.of[class_i].bytes;
+    const shared_u64 *words = segment_block(s, block);
+    const uint64_t h = load_acquire_u64(words); /* [block-state] */
+    struct record record;
+    if (UNLIKELY(!read_is_published(h, w) || rel + bytes > s->geo.heap_bytes ||
+                 !record_decode_plainly(words, bytes, p->key_bytes, &record) || record.value_bytes > sink->buf_bytes ||
+                 !record_key_words_same(words + record.key_at, p, record.typed)))
+        return READ_AGAIN;
+    sink->value_bytes = record.value_bytes;
+    sink->version = record_version(s, block, h_generation(h));
+    sink->type = record_type(&record);
+    copy_out(words + record.value_at, sink->buf, record.value_bytes);
+    payload_read_fence(); /* [block-own] */
+    return LIKELY(load_acquire_u64(slot) == w &&        /* [slot-publish] */
+                  load_acquire_u64(words) == h &&       /* [block-state] */
+                  load_acquire_u64(span) == span_word)  /* [span-ready] */
+               ? READ_MATCH
+               : READ_AGAIN;
 }
 
 /* The same where the slot is not known; READ_OTHER: there is no such key. */
@@ -166,7 +177,9 @@ HOT_INLINE enum read_outcome read_at_once(const struct segment *s, const struct 
         if (g == last || g + 1 == &s->groups[s->geo.groups_all_n])
             return READ_OTHER;
     }
-    return read_slot_at_once(s, &g->slot[i], w, p, sink);
+    const shared_u64 *slot = &g->slot[i];
+    __asm__("" : "+r"(slot)); /* one register instead of two */
+    return read_slot_at_once(s, slot, w, p, sink);
 }
 
 /* The key's record in the table; above a store, SHOAL_MISSING without `deleted` leaves it to the store.  a may be NULL (then it

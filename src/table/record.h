@@ -18,9 +18,9 @@ struct probe {
     uint32_t key_bytes, finger;
 };
 
-static inline struct probe probe_make(const struct segment *s, const void *key, size_t key_bytes)
+HOT_INLINE struct probe probe_make(const struct segment *s, const void *key, size_t key_bytes)
 {
-    uint64_t hash = hash_bytes(key, key_bytes, s->geo.seed);
+    uint64_t hash = hash_key(key, key_bytes, s->geo.seed);
     return (struct probe){ key, hash, hash_home(hash, s->geo.groups_n), (uint32_t)key_bytes, hash_finger(hash) };
 }
 

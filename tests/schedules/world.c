@@ -287,13 +287,13 @@ struct attachment *call_attachment(const struct call *call) { return member_of(c
 bool call_plain_begin(struct shoal *map, struct plain_call *ret_call)
 {
     struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);
-    *ret_call = (struct plain_call){ open, open->segment };
-    return true;
+    *ret_call = (struct plain_call){ .segment = open->segment };
+    return open->segment->geo.features == 0;
 }
-bool call_is_plain(const struct plain_call *call, struct attachment **ret_a)
+void call_plain_count(const struct plain_call *call, bool hit) { (void)call, (void)hit; }
+struct attachment *call_plain_attachment(const struct plain_call *call)
 {
-    *ret_a = member_of(call->map)->a;
-    return call->segment->geo.features == 0;
+    return ((const struct member *)(const void *)((const uint8_t *)call->segment - offsetof(struct member, segment)))->a;
 }
 void call_plain_end(const struct plain_call *call) { (void)call; }
 void call_pin(struct call *call) { (void)call; }
