@@ -11,13 +11,15 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/hot.h"
+
 static inline uint64_t hash_bytes(const void *bytes, size_t n, uint64_t seed)
 {
     return XXH3_64bits_withSeed(bytes, n, seed);
 }
 
 /* The same, without a call for the lengths that keys mostly have. */
-static inline __attribute__((always_inline)) uint64_t hash_key(const void *bytes, size_t n, uint64_t seed)
+HOT_INLINE uint64_t hash_key(const void *bytes, size_t n, uint64_t seed)
 {
 #ifdef HASH_9_TO_16
     if (n - 9 <= 7)

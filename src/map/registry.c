@@ -359,7 +359,8 @@ void open_map_unref(struct open_map *map)
         open_map_destroy(map);
 }
 
-/* Under the registry's lock, behind each change of what it depends on. */
+/* Under the registry's lock, behind each change of what it depends on, and before anybody waits for the calls that may still see
+ * what was there. */
 static void handle_look(struct shoal *map)
 {
     struct open_map *open = atomic_load_explicit(&map->open, memory_order_relaxed);

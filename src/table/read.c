@@ -16,7 +16,7 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
                             const struct probe *p, struct read_sink *sink)
 {
     struct read_place r;
-    for (uint32_t round = 0; !read_open(s, s->geo.features, slot, w, pinned, &r); round++) {
+    for (uint32_t round = 0; !read_open(s, slot, w, pinned, &r); round++) {
         if (load_acquire_u64(slot) != w) /* [slot-publish] */
             return READ_AGAIN;
         if (round == CORRUPT_ROUNDS)
@@ -25,7 +25,7 @@ enum read_outcome read_slot(const struct segment *s, const shared_u64 *slot, uin
     uint64_t sum = 0;
     bool match = p == NULL || record_key_equals(&r.record, p);
     if (match) {
-        read_facts(s, s->geo.features, &r, sink);
+        read_facts(s, &r, sink);
         sum = r.record.checksum_at ? payload_load(&r.record.words[r.record.checksum_at]) : 0;
     }
     if (!pinned && !read_unchanged(s, slot, w, &r))
@@ -167,7 +167,7 @@ uint64_t read_hash(const struct segment *s, const struct record *r)
 bool read_home(const struct segment *s, const shared_u64 *slot, uint64_t w, uint64_t *ret_home)
 {
     struct read_place r;
-    if (!read_open(s, s->geo.features, slot, w, false, &r))
+    if (!read_open(s, slot, w, false, &r))
         return false;
     uint64_t hash = read_hash(s, &r.record);
     *ret_home = hash_home(hash, s->geo.groups_n);

@@ -29,8 +29,7 @@ struct read_sink {
     uint32_t key_bytes;
 };
 
-/* -- One look -----------------------------------------------------------------------------------------
- * features: the map's; where that is a constant 0, the code for them falls away. */
+/* -- One look ----------------------------------------------------------------------------------------- */
 
 /* What a slot's word leads to; everything that a second look must find again. */
 struct read_place {
@@ -54,11 +53,10 @@ HOT_INLINE bool read_open_block(const struct segment *s, const shared_u64 *slot,
     return true;
 }
 
-HOT_INLINE bool read_open(const struct segment *s, uint64_t features, const shared_u64 *slot, uint64_t w, bool pinned,
-                          struct read_place *r)
+HOT_INLINE bool read_open(const struct segment *s, const shared_u64 *slot, uint64_t w, bool pinned, struct read_place *r)
 {
     return read_open_block(s, slot, w, pinned, r) &&
-           record_decode_words(features, segment_block(s, r->block.block), r->block.bytes, &r->record);
+           record_decode_words(s->geo.features, segment_block(s, r->block.block), r->block.bytes, &r->record);
 }
 
 /* The second look.  H may have gone from OWNED to PUB meanwhile: only the generation counts. */
@@ -71,7 +69,7 @@ HOT_INLINE bool read_unchanged(const struct segment *s, const shared_u64 *slot, 
            load_acquire_u64(&s->spans[r->block.span_i]) == r->block.span_word;      /* [span-ready] */
 }
 
-HOT_INLINE void read_facts(const struct segment *s, uint64_t features, const struct read_place *r, struct read_sink *sink)
+HOT_INLINE void read_facts(const struct segment *s, const struct read_place *r, struct read_sink *sink)
 {
     const struct record *rec = &r->record;
     sink->value_bytes = rec->value_bytes;
@@ -79,7 +77,7 @@ HOT_INLINE void read_facts(const struct segment *s, uint64_t features, const str
     sink->type = record_type(rec);
     sink->block = r->block.block;
     sink->slot_i = rec->slot_i;
-    if (features != 0) { /* else the sink has zeros from its beginning */
+    if (s->geo.features != 0) { /* else the sink has zeros from its beginning */
         sink->mtime_ns = rec->mtime_at ? (int64_t)payload_load(&rec->words[rec->mtime_at]) : 0;
         sink->expires_ns = rec->expiry_at ? (int64_t)payload_load(&rec->words[rec->expiry_at]) : 0;
     }
