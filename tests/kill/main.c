@@ -9,12 +9,13 @@
  *        [--done FILE [--seconds S]]
  * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
  * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
- * seed.  --first: of each variant only the first N of either kind.  --shorter: leave out variants of N instructions
+ * seed.  --jobs: as many scenarios at a time, each on a processor; of one scenario as many of its runs.  --first: of each variant only the first N of either kind.  --shorter: leave out variants of N instructions
  * and more, where each point takes as long as many of the others.  --store: only maps above a store; --plain: only
  * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
  */
 #include <getopt.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 #include "lib/child.h"
 #include "lib/fail.h"
 #include "lib/jobs.h"
+#include "lib/processor.h"
 #include "lib/random.h"
 
 #define TRACE_ROOM 4000000u
@@ -61,10 +63,18 @@ static struct {
     double seconds;
 } want = { .variant = -1, .kill_at = -1, .stop_at = -1 };
 
-static struct {
+static struct totals {
     uint64_t scenarios, variants, states, kills, stops, strayed, calls, instructions;
     uint32_t failures;
 } total;
+
+/* Each share of the work is a process that takes the next scenario when it is done with one: to build and to record them takes
+ * longer than most of their runs. */
+static struct {
+    _Atomic uint32_t next;
+    struct totals total[JOBS_MAX];
+} *shares;
+static uint32_t claimed, passed; /* by this one; how many it has gone by */
 
 static struct stage *stage;
 static struct trace trace;
@@ -272,17 +282,82 @@ static void run_scenario(void)
 
 /* -- The command line --------------------------------------------------------------------------------------- */
 
-static void each_scenario(const struct scenario *list, uint32_t n, bool only_list)
+static bool is_wanted(const struct scenario *one)
 {
-    for (uint32_t i = 0; i < n && !enough(); i++) {
-        scene = &list[i];
-        if ((want.only && strcmp(want.only, scene->name) != 0) || (want.store && !scene->shape.store) ||
-            (want.plain && scene->shape.store))
-            continue;
-        if (only_list)
-            printf("%3u  %-28s attacks %s\n", (uint32_t)total.scenarios++ + 1, scene->name, scene->attacks);
-        else
-            run_scenario();
+    return (!want.only || strcmp(want.only, one->name) == 0) && !(want.store && !one->shape.store) &&
+           !(want.plain && one->shape.store);
+}
+
+static void each_scenario(void what(void))
+{
+    const struct scenario *const lists[] = { scenarios_of_keys, scenarios_of_maps, scenarios_of_spills };
+    const uint32_t n[] = { scenarios_of_keys_n, scenarios_of_maps_n, scenarios_of_spills_n };
+    for (uint32_t l = 0; l < sizeof n / sizeof n[0]; l++)
+        for (uint32_t i = 0; i < n[l]; i++) {
+            scene = &lists[l][i];
+            if (is_wanted(scene))
+                what();
+        }
+}
+
+static void list_one(void) { printf("%3u  %-28s attacks %s\n", ++passed, scene->name, scene->attacks); }
+
+static void run_if_claimed(void)
+{
+    if (passed++ != claimed || enough())
+        return;
+    run_scenario();
+    claimed = atomic_fetch_add(&shares->next, 1);
+}
+
+static void run_share(uint32_t slots)
+{
+    stage = stage_new();
+    trace_begin(&trace, TRACE_ROOM);
+    points = child_memory(POINTS_ROOM * sizeof points[0]);
+    jobs_begin(&jobs, slots, judge);
+    for (uint32_t i = 0; i < jobs.n; i++) {
+        job_of[i].run = child_memory(sizeof *job_of[i].run);
+        job_of[i].text = child_memory(TEXT_BYTES);
+    }
+    claimed = atomic_fetch_add(&shares->next, 1);
+    each_scenario(run_if_claimed);
+}
+
+static void add_total(const struct totals *one)
+{
+    total.scenarios += one->scenarios;
+    total.variants += one->variants;
+    total.states += one->states;
+    total.kills += one->kills;
+    total.stops += one->stops;
+    total.strayed += one->strayed;
+    total.calls += one->calls;
+    total.instructions += one->instructions;
+    total.failures += one->failures;
+}
+
+/* One that dies has failed. */
+static void run_shares(uint32_t n)
+{
+    pid_t pid[JOBS_MAX];
+    for (uint32_t i = 0; i < n; i++) {
+        pid[i] = child_fork_bound();
+        if (pid[i] == 0) {
+            processor_stay(i);
+            run_share(1);
+            shares->total[i] = total;
+            fflush(stdout);
+            _exit(0);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int status = 0;
+        const bool whole = waitpid(pid[i], &status, 0) == pid[i] && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (!whole)
+            printf("FAIL a share of the work ended with status 0x%x\n", status);
+        total.failures += !whole;
+        add_total(&shares->total[i]);
     }
 }
 
@@ -328,22 +403,18 @@ int main(int argc, char **argv)
     began = seconds();
     want.seed = (uint64_t)time(NULL);
     const bool list = read_arguments(argc, argv);
-    if (!list) {
-        printf("kill: seed %llu\n", (unsigned long long)want.seed);
-        stage = stage_new();
-        trace_begin(&trace, TRACE_ROOM);
-        points = child_memory(POINTS_ROOM * sizeof points[0]);
-        jobs_begin(&jobs, want.jobs, judge);
-        for (uint32_t i = 0; i < jobs.n; i++) {
-            job_of[i].run = child_memory(sizeof *job_of[i].run);
-            job_of[i].text = child_memory(TEXT_BYTES);
-        }
-    }
-    each_scenario(scenarios_of_keys, scenarios_of_keys_n, list);
-    each_scenario(scenarios_of_maps, scenarios_of_maps_n, list);
-    each_scenario(scenarios_of_spills, scenarios_of_spills_n, list);
-    if (list)
+    if (list) {
+        each_scenario(list_one);
         return 0;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    printf("kill: seed %llu\n", (unsigned long long)want.seed);
+    shares = child_memory(sizeof *shares);
+    jobs_begin(&jobs, want.jobs, judge);
+    if (want.only || jobs.n == 1)
+        run_share(jobs.n);
+    else
+        run_shares(jobs.n);
     printf("kill: %llu scenarios in %llu variants, %llu instructions recorded; killed at %llu of %llu %s, "
            "stopped at %llu instructions (%llu strayed), %llu calls by survivors; seed %llu: %u failures\n",
            (unsigned long long)total.scenarios, (unsigned long long)total.variants,
