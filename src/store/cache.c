@@ -4,6 +4,7 @@
  */
 #include "store/cache.h"
 
+#include <stdalign.h>
 #include <stdlib.h>
 
 #include "base/os.h"
@@ -16,6 +17,7 @@
 #define SPARE_LEAST (2 * LEFT_MAX)
 
 #define PLACES_FOR_EACH 4u /* bucket that may be kept; a power of two */
+#define ADMIT_SHARE 8u
 #define HAND_LOOKS 64u     /* more are not in a row without a bucket, but by chance */
 
 #define LINE_BYTES 64u
@@ -25,22 +27,26 @@
 /* -- Places -------------------------------------------------------------------------------------- */
 
 struct cache_places {
-    uint64_t n; /* a power of two */
-    struct cache_place place[];
+    uint64_t n;   /* a power of two */
+    void *memory; /* in which this begins with a line */
+    alignas(LINE_BYTES) struct cache_place place[];
 };
+static_assert(NODE_WAYS * sizeof(struct cache_place) == LINE_BYTES, "one line");
 
 /* At most kept_n of them have something.  Places that nobody has touched are no memory yet, and a look would make them some. */
 static void places_free(struct cache_places *places, uint64_t kept_n)
 {
-    for (uint64_t i = 0; places != NULL && i < places->n && kept_n > 0; i++)
+    if (places == NULL)
+        return;
+    for (uint64_t i = 0; i < places->n && kept_n > 0; i++)
         if (places->place[i].cached != NULL) {
             free(places->place[i].cached);
             kept_n--;
         }
-    free(places);
+    free(places->memory);
 }
 
-static uint64_t nodes_n(void) { return CACHE_NODES; }
+static uint64_t node_places_n(void) { return CACHE_NODES; }
 
 static uint64_t bucket_places_n(void)
 {
@@ -57,14 +63,16 @@ static struct cache_places *places_of(struct cache_places **io_places, uint64_t 
     if (places != NULL)
         return places;
     uint64_t n = how_many();
-    struct cache_places *made = calloc(1, sizeof *made + n * sizeof made->place[0]);
-    if (made == NULL)
+    void *memory = calloc(1, LINE_BYTES + sizeof *places + n * sizeof places->place[0]);
+    if (memory == NULL)
         return NULL;
+    struct cache_places *made = (struct cache_places *)(((uintptr_t)memory + LINE_BYTES - 1) & ~(uintptr_t)(LINE_BYTES - 1));
+    made->memory = memory;
     made->n = n;
     places = urcu_bp_cmpxchg_pointer(io_places, NULL, made);
     if (places == NULL)
         return made;
-    free(made);
+    free(memory);
     return places;
 }
 
@@ -73,9 +81,9 @@ static struct cache_place *place_of(struct cache_places *places, uint64_t page)
     return places != NULL ? &places->place[page & (places->n - 1)] : NULL;
 }
 
-struct cache_place *cache_node_place(struct cache *cache, uint64_t page)
+struct cache_place *cache_node_places(struct cache *cache, uint64_t page)
 {
-    return place_of(places_of(&cache->nodes, nodes_n), page);
+    return place_of(places_of(&cache->nodes, node_places_n), page * NODE_WAYS);
 }
 
 struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page)
@@ -87,6 +95,18 @@ uint64_t cache_buckets_n(struct cache *cache)
 {
     const struct cache_places *places = places_of(&cache->buckets, bucket_places_n);
     return places != NULL ? places->n / PLACES_FOR_EACH : 0;
+}
+
+/* The second time in a row; and one in ADMIT_SHARE of those where another one must leave for it.  Else each get of a store that
+ * is much larger would read a page, and take memory, in vain; what is read often comes here soon nevertheless. */
+bool cache_wants(struct cache *cache, struct cache_place *place, uint64_t page)
+{
+    if (uatomic_read(&place->asked) != (uint32_t)page) {
+        uatomic_set(&place->asked, (uint32_t)page);
+        return false;
+    }
+    return uatomic_read(&cache->kept_n) < cache_buckets_n(cache) ||
+           uatomic_add_return(&cache->wanted_n, 1) % ADMIT_SHARE == 0;
 }
 
 static unsigned long spare_max(struct cache *cache)
@@ -107,11 +127,60 @@ static void leave(struct cache *cache, struct cached *old)
     uatomic_inc(&cache->left_n);
 }
 
-void cache_keep(struct cache *cache, struct cached **place, struct cached *cached)
+void cache_keep_meta(struct cache *cache, struct cached *cached)
 {
-    struct cached *old = urcu_bp_xchg_pointer(place, cached);
+    struct cached *old = urcu_bp_xchg_pointer(&cache->meta, cached);
     if (old != NULL)
         leave(cache, old);
+}
+
+/* Where the page was kept before, or nothing is; else in turns, so that nodes which no root leads to any more make room for all
+ * of those that one does.  `asked` counts the turns: racing ones may take the same. */
+static struct cache_place *node_place(struct cache_place *places, struct page_ref ref)
+{
+    struct cache_place *free_one = NULL;
+    for (unsigned i = 0; i < NODE_WAYS; i++) {
+        bool kept = uatomic_read(&places[i].cached) != NULL;
+        if (kept && uatomic_read(&places[i].page) == (uint32_t)ref.page)
+            return &places[i];
+        if (!kept)
+            free_one = &places[i];
+    }
+    if (free_one != NULL)
+        return free_one;
+    uint32_t turn = uatomic_read(&places->asked);
+    uatomic_set(&places->asked, turn + 1);
+    return &places[turn % NODE_WAYS];
+}
+
+/* Written only while it is another one, since each who reads a node of the line would wait for it. */
+static void page_set(struct cache_place *place, uint64_t page)
+{
+    if (uatomic_read(&place->page) != (uint32_t)page)
+        uatomic_set(&place->page, (uint32_t)page);
+}
+
+void cache_keep_node(struct cache *cache, struct cache_place *places, struct cached *cached)
+{
+    struct cache_place *place = node_place(places, cached->ref);
+    page_set(place, cached->ref.page);
+    struct cached *old = urcu_bp_xchg_pointer(&place->cached, cached);
+    if (old != NULL)
+        leave(cache, old);
+    else
+        uatomic_inc(&cache->nodes_n);
+}
+
+const struct cached *cache_node(const struct cache_place *places, struct page_ref ref)
+{
+    for (unsigned i = 0; i < NODE_WAYS; i++) {
+        if (uatomic_read(&places[i].page) != (uint32_t)ref.page)
+            continue;
+        const struct cached *cached = RCU_LOAD(places[i].cached);
+        if (cached != NULL && cached->ref.page == ref.page && cached->ref.txn == ref.txn)
+            return cached;
+    }
+    return NULL;
 }
 
 static void bucket_leaves(struct cache *cache, struct cached *old)
@@ -138,6 +207,7 @@ void cache_keep_bucket(struct cache *cache, struct cache_place *place, struct ca
 {
     if (uatomic_add_return(&cache->kept_n, 1) > cache_buckets_n(cache))
         make_room(cache);
+    page_set(place, cached->ref.page);
     struct cached *old = urcu_bp_xchg_pointer(&place->cached, cached);
     if (old != NULL)
         bucket_leaves(cache, old);
@@ -152,6 +222,8 @@ static void expect_lines(const struct cached *cached, unsigned n)
 
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash)
 {
+    if (uatomic_read(&place->page) != (uint32_t)ref.page)
+        return NULL;
     const struct cached *cached = RCU_LOAD(place->cached);
     expect_lines(cached, LINES_TO_LOOK);
     bool same = cached != NULL && cached->ref.page == ref.page && cached->ref.txn == ref.txn &&
@@ -276,10 +348,10 @@ void cache_written(struct cache *cache, struct page_ref ref, struct cached *cach
 
 void cache_node_written(struct cache *cache, struct page_ref ref, struct cached *cached)
 {
-    struct cache_place *place = cache_node_place(cache, ref.page);
+    struct cache_place *places = cache_node_places(cache, ref.page);
     cached->ref = ref;
-    if (place != NULL)
-        cache_keep(cache, &place->cached, cached);
+    if (places != NULL)
+        cache_keep_node(cache, places, cached);
     else
         cache_free(cache, cached);
 }
@@ -357,7 +429,7 @@ void cache_tidy(struct cache *cache)
 
 void cache_close(struct cache *cache)
 {
-    places_free(cache->nodes, CACHE_NODES);
+    places_free(cache->nodes, uatomic_read(&cache->nodes_n));
     places_free(cache->buckets, uatomic_read(&cache->kept_n));
     free(cache->meta);
     list_free(cache->left);

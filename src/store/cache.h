@@ -6,8 +6,8 @@
  * or the transaction that is being made, leads to exactly it.  It is read under RCU, since another thread may put another
  * one in its place; what was replaced is left, and freed when nobody can be reading it.
  *
- *   C1  no two pages of the same name are ever kept: what a transaction writes under a name that it has used before takes
- *       the place of what it wrote then
+ *   C1  no two buckets of the same name are ever kept: what a transaction writes under a name that it has used before takes
+ *       the place of what it wrote then.  A node is written once under its name, so two in memory are the same.
  *   C2  no bucket that is kept has large values: those are read from the file, for which nobody should wait who frees what
  *       is left
  *   C3  who changes a bucket changes the memory in which it was kept, if nobody else can be reading that: then no copy is
@@ -45,14 +45,20 @@ static inline struct cached *cached_of(const void *page)
     return (struct cached *)((uintptr_t)page - offsetof(struct cached, node));
 }
 
-/* Each page has one place where it may be kept, by its number.  There are more places than buckets may be kept, so that few of
- * a file meet in one: pages in use are spread over a file of two or three times their number. */
+/* A bucket has one place where it may be kept, by its page's number.  There are more places than buckets may be kept, so that few
+ * of a file meet in one: pages in use are spread over a file of two or three times their number.  A node has NODE_WAYS of them,
+ * in one line, because each get needs its node, and makes it anew from the file where two take turns in one place.
+ *
+ * Lower halves of page numbers are relaxed: hints for who reads, so that he looks at no memory but where the page is.  He who
+ * loses a race with another one does not find what is kept, and reads the file. */
 struct cache_place {
     struct cached *cached; /* RCU */
-    uint64_t asked;        /* the page that was read last, since it was not kept; relaxed: a hint */
+    uint32_t page;         /* that is kept */
+    uint32_t asked;        /* that was read last, since it was not kept; of a node's first place: which one is the next to go */
 };
 
-#define CACHE_NODES 16384u /* 64 MiB at most; all nodes of 20 million records of 100 bytes */
+#define NODE_WAYS 4u
+#define CACHE_NODES 16384u /* 64 MiB at most; nearly all nodes of 20 million records of 100 bytes find a place */
 /* A get of a bucket that is kept is without a system call, which costs more than all else (bench/README.md).  At most 256
  * MiB, and no more of the machine's memory than 1/64, since each process has its own.  Taken as buckets are read twice, or
  * written. */
@@ -66,7 +72,9 @@ struct cache {
     const void *reader;           /* C3; NULL: nobody yet, or an address of its own for each thread */
     struct cache_places *nodes;   /* RCU; NULL before the first is kept, then as it is */
     struct cache_places *buckets; /* likewise */
+    unsigned long nodes_n;        /* places that have one */
     unsigned long kept_n;         /* of buckets */
+    unsigned long wanted_n;       /* buckets that would have been kept, but that another one had to leave; relaxed: a hint */
     unsigned long hand;           /* the place whose bucket leaves next where another one comes */
     struct cached *left;  /* replaced, still to be freed; a list, pushed one by one and taken whole */
     unsigned long left_n; /* about how many */
@@ -77,16 +85,23 @@ struct cache {
 
 void cache_close(struct cache *cache); /* nobody reads any more */
 
-/* Where a page is kept; NULL: no memory. */
-struct cache_place *cache_node_place(struct cache *cache, uint64_t page);
+/* Where a page is kept, of a node the first of its places; NULL: no memory. */
+struct cache_place *cache_node_places(struct cache *cache, uint64_t page);
 struct cache_place *cache_bucket_place(struct cache *cache, uint64_t page);
 
 uint64_t cache_buckets_n(struct cache *cache); /* that may be kept; 0: no memory */
 
-/* A node or meta, in the place of what was there, which is left. */
-void cache_keep(struct cache *cache, struct cached **place, struct cached *cached);
+/* Whether a bucket should be kept that was read for want of it in that place.  Each time counts. */
+bool cache_wants(struct cache *cache, struct cache_place *place, uint64_t page);
+
+/* A meta in the place of what was there, which is left. */
+void cache_keep_meta(struct cache *cache, struct cached *cached);
+/* A node, likewise. */
+void cache_keep_node(struct cache *cache, struct cache_place *places, struct cached *cached);
 /* Likewise; another one leaves for it where as many are kept as may be. */
 void cache_keep_bucket(struct cache *cache, struct cache_place *place, struct cached *cached);
+/* Under RCU: the node of that name, if it is kept there. */
+const struct cached *cache_node(const struct cache_place *places, struct page_ref ref);
 /* Under RCU: the bucket of that name and range, if it is kept there. */
 const struct bucket *cache_bucket(const struct cache_place *place, struct page_ref ref, unsigned depth, uint64_t hash);
 /* Before the place of a bucket is looked at by who does not hold the lock. */

@@ -42,16 +42,23 @@ static struct reader_root root_of(uint64_t word, const struct page_meta *meta)
     return (struct reader_root){ word, meta->root, meta->head.level };
 }
 
+/* Under RCU: of a word whose meta is in memory. */
+static bool root_kept(const struct store *store, uint64_t word, struct reader_root *ret_root)
+{
+    const struct cached *kept = RCU_LOAD(store->cache.meta);
+    if (kept == NULL || kept->word != word)
+        return false;
+    *ret_root = root_of(word, &kept->meta);
+    return true;
+}
+
 /* The meta of a root word, from memory or from the file. */
 static int root_read(struct store *store, uint64_t word, struct reader_root *ret_root)
 {
     RCU_READ_LOCK();
-    const struct cached *kept = RCU_LOAD(store->cache.meta);
-    bool same = kept != NULL && kept->word == word;
-    if (same)
-        *ret_root = root_of(word, &kept->meta);
+    bool kept = root_kept(store, word, ret_root);
     RCU_READ_UNLOCK();
-    if (same)
+    if (kept)
         return SHOAL_OK;
     struct cached *read;
     int rc = cached_alloc(store, &read);
@@ -68,7 +75,7 @@ static int root_read(struct store *store, uint64_t word, struct reader_root *ret
     }
     read->word = word;
     *ret_root = root_of(word, &read->meta);
-    cache_keep(&store->cache, &store->cache.meta, read);
+    cache_keep_meta(&store->cache, read);
     return SHOAL_OK;
 }
 
@@ -105,60 +112,88 @@ bool reader_passed(struct store *store, const struct reader_root *root)
 
 /* -- Down ---------------------------------------------------------------------------------------- */
 
-/* What the node that the root leads to says about the hash. */
-static int node_step(struct store *store, unsigned level, struct node_child *io_child, uint64_t hash)
+/* From a root to the entry of level 0. */
+struct way {
+    struct reader_root root;
+    struct node_child child; /* that it has come to */
+    unsigned left;           /* levels of nodes still to be gone down */
+};
+
+static void way_begin(struct way *way)
 {
-    struct cache_place *place = cache_node_place(&store->cache, io_child->ref.page);
-    if (place == NULL)
-        return error_os("%s: memory for nodes", store->name);
-    RCU_READ_LOCK();
-    const struct cached *kept = RCU_LOAD(place->cached);
-    bool same = kept != NULL && kept->ref.page == io_child->ref.page && kept->ref.txn == io_child->ref.txn &&
-                kept->node.head.level == level && kept->node.head.depth == io_child->depth &&
-                kept->node.head.prefix == hash_prefix(hash, io_child->depth);
-    if (same)
-        *io_child = node_child_at(&kept->node, node_entry(io_child->depth, hash));
-    RCU_READ_UNLOCK();
-    if (same)
-        return SHOAL_OK;
+    way->child = (struct node_child){ way->root.node, 0 };
+    way->left = way->root.level + 1;
+}
+
+/* Under RCU: one level, by a node in memory. */
+static bool node_kept(struct store *store, struct way *io_way, uint64_t hash)
+{
+    struct node_child *child = &io_way->child;
+    const struct cache_place *places = cache_node_places(&store->cache, child->ref.page);
+    const struct cached *kept = places != NULL ? cache_node(places, child->ref) : NULL;
+    if (kept == NULL || kept->node.head.level != io_way->left - 1 || kept->node.head.depth != child->depth ||
+        kept->node.head.prefix != hash_prefix(hash, child->depth))
+        return false;
+    *child = node_child_at(&kept->node, node_entry(child->depth, hash));
+    io_way->left--;
+    return true;
+}
+
+/* Under RCU: as far as nodes are in memory.  True: all the way. */
+static bool way_kept(struct store *store, struct way *io_way, uint64_t hash)
+{
+    while (io_way->left > 0 && node_kept(store, io_way, hash))
+        ;
+    return io_way->left == 0;
+}
+
+/* One level, by a node that is read. */
+static int node_fetch(struct store *store, struct way *io_way, uint64_t hash)
+{
+    struct node_child *child = &io_way->child;
+    struct cache_place *places = cache_node_places(&store->cache, child->ref.page);
     struct cached *read;
-    int rc = cached_alloc(store, &read);
+    int rc = places != NULL ? cached_alloc(store, &read) : error_os("%s: memory for nodes", store->name);
     if (rc != SHOAL_OK)
         return rc;
-    rc = node_read(&store->pager, io_child->ref, level, io_child->depth, hash, &read->node);
+    rc = node_read(&store->pager, child->ref, io_way->left - 1, child->depth, hash, &read->node);
     if (rc != SHOAL_OK) {
         free(read);
         return rc;
     }
-    read->ref = io_child->ref;
-    *io_child = node_child_at(&read->node, node_entry(io_child->depth, hash));
-    cache_keep(&store->cache, &place->cached, read);
+    read->ref = child->ref;
+    *child = node_child_at(&read->node, node_entry(child->depth, hash));
+    io_way->left--;
+    cache_keep_node(&store->cache, places, read);
     return SHOAL_OK;
 }
 
-/* To the entry of level 0. */
-static int way_down(struct store *store, const struct reader_root *root, uint64_t hash, struct node_child *ret_child)
+static int way_down(struct store *store, struct way *io_way, uint64_t hash)
 {
-    *ret_child = (struct node_child){ root->node, 0 };
-    for (unsigned level = root->level + 1; level-- > 0;) {
-        int rc = node_step(store, level, ret_child, hash);
-        if (rc != SHOAL_OK)
-            return rc;
+    int rc = SHOAL_OK;
+    while (rc == SHOAL_OK) {
+        RCU_READ_LOCK();
+        bool there = way_kept(store, io_way, hash);
+        RCU_READ_UNLOCK();
+        if (there)
+            break;
+        rc = node_fetch(store, io_way, hash);
     }
-    return SHOAL_OK;
+    return rc;
 }
 
 int reader_bucket(struct store *store, const struct reader_root *root, uint64_t hash, struct bucket *ret_bucket)
 {
-    struct node_child child;
-    int rc = way_down(store, root, hash, &child);
+    struct way way = { .root = *root };
+    way_begin(&way);
+    int rc = way_down(store, &way, hash);
     if (rc != SHOAL_OK)
         return rc;
-    if (child.ref.page != 0)
-        return bucket_read(&store->pager, child.ref, child.depth, hash, ret_bucket);
+    if (way.child.ref.page != 0)
+        return bucket_read(&store->pager, way.child.ref, way.child.depth, hash, ret_bucket);
     ret_bucket->head.used_n = 0;
-    ret_bucket->head.depth = (uint8_t)child.depth;
-    ret_bucket->head.prefix = hash_prefix(hash, child.depth);
+    ret_bucket->head.depth = (uint8_t)way.child.depth;
+    ret_bucket->head.prefix = hash_prefix(hash, way.child.depth);
     return SHOAL_OK;
 }
 
@@ -188,69 +223,110 @@ static int get_in(struct store *store, const struct bucket *bucket, const struct
     return find_copy(&store->pager, &item, w->buf, w->room, ret_record);
 }
 
-/* In the bucket's place, under RCU. */
-static int get_kept(struct store *store, const struct cache_place *place, struct node_child child, const struct wanted *w,
-                    struct store_record *ret_record)
+/* All of it is read, to be kept.  Without memory nothing is. */
+static int get_keeping(struct store *store, struct cache_place *place, struct node_child child, const struct wanted *w,
+                       struct store_record *ret_record, bool *ret_large)
+{
+    struct cached *made;
+    if (cached_alloc(store, &made) != SHOAL_OK)
+        return NOT_KEPT;
+    int rc = bucket_read(&store->pager, child.ref, child.depth, w->hash, &made->bucket);
+    if (rc != SHOAL_OK) {
+        free(made);
+        return rc;
+    }
+    rc = get_in(store, &made->bucket, w, ret_record, ret_large);
+    if (bucket_has_large(&made->bucket)) { /* C2 */
+        free(made);
+        return rc;
+    }
+    made->ref = child.ref;
+    made->has_large = false;
+    cache_keep_bucket(&store->cache, place, made);
+    return rc;
+}
+
+/* On its way through. */
+static int get_passing(struct store *store, struct node_child child, const struct wanted *w, struct store_record *ret_record,
+                       bool *ret_large)
+{
+    struct bucket bucket;
+    int rc = bucket_read(&store->pager, child.ref, child.depth, w->hash, &bucket);
+    return rc == SHOAL_OK ? get_in(store, &bucket, w, ret_record, ret_large) : rc;
+}
+
+/* Under RCU: by what is in memory alone.  NOT_KEPT: `io_way` says how far it came. */
+static int get_near(struct store *store, struct way *io_way, const struct wanted *w, struct store_record *ret_record)
 {
     bool large;
+    if (!way_kept(store, io_way, w->hash))
+        return NOT_KEPT;
+    if (io_way->child.ref.page == 0)
+        return SHOAL_MISSING;
+    const struct cache_place *place = cache_bucket_place(&store->cache, io_way->child.ref.page);
+    cache_come(&store->cache);
+    const struct bucket *bucket =
+        place != NULL ? cache_bucket(place, io_way->child.ref, io_way->child.depth, w->hash) : NULL;
+    return bucket != NULL ? get_in(store, bucket, w, ret_record, &large) : NOT_KEPT;
+}
+
+/* As most gets are: nothing is asked of the system.  *ret_begun: the way has a root. */
+static int get_at_once(struct store *store, struct way *ret_way, bool *ret_begun, const struct wanted *w,
+                       struct store_record *ret_record)
+{
+    int rc = NOT_KEPT;
     RCU_READ_LOCK();
-    const struct bucket *bucket = cache_bucket(place, child.ref, child.depth, w->hash);
-    int rc = bucket != NULL ? get_in(store, bucket, w, ret_record, &large) : NOT_KEPT;
+    *ret_begun = board_counts(store) &&
+                 root_kept(store, load_acquire_u64(&store->board.page->root), &ret_way->root); /* [store-root] */
+    if (*ret_begun) {
+        way_begin(ret_way);
+        rc = get_near(store, ret_way, w, ret_record);
+    }
     RCU_READ_UNLOCK();
     return rc;
 }
 
-/* The second time in a row that it is read for want of it here: else each get of a store that is much larger than the places
- * would copy a page in vain.  Without memory nothing is kept. */
-static void bucket_keep(struct store *store, struct cache_place *place, struct page_ref ref, const struct bucket *bucket)
+/* Nodes are not in memory: others have written them.  The bucket may be. */
+static int get_by_nodes(struct store *store, struct way *io_way, const struct wanted *w, struct store_record *ret_record)
 {
-    struct cached *made;
-    if (uatomic_read(&place->asked) != ref.page) {
-        uatomic_set(&place->asked, ref.page);
-        return;
-    }
-    if (bucket_has_large(bucket) || (made = malloc(sizeof *made)) == NULL)
-        return;
-    made->ref = ref;
-    made->has_large = false; /* C2 */
-    made->bucket = *bucket;
-    cache_keep_bucket(&store->cache, place, made);
+    int rc = way_down(store, io_way, w->hash);
+    if (rc != SHOAL_OK)
+        return rc;
+    RCU_READ_LOCK();
+    rc = get_near(store, io_way, w, ret_record);
+    RCU_READ_UNLOCK();
+    return rc;
 }
 
-static int get_below(struct store *store, const struct reader_root *root, const struct wanted *w,
-                     struct store_record *ret_record, bool *ret_large)
+static int get_from_file(struct store *store, struct node_child child, const struct wanted *w, struct store_record *ret_record,
+                         bool *ret_large)
 {
-    struct bucket bucket;
-    struct node_child child;
-    int rc = way_down(store, root, w->hash, &child);
-    if (rc != SHOAL_OK)
-        return rc;
-    if (child.ref.page == 0)
-        return SHOAL_MISSING;
     struct cache_place *place = cache_bucket_place(&store->cache, child.ref.page);
-    cache_come(&store->cache);
-    rc = place != NULL ? get_kept(store, place, child, w, ret_record) : NOT_KEPT;
-    if (rc != NOT_KEPT)
-        return rc;
-    rc = bucket_read(&store->pager, child.ref, child.depth, w->hash, &bucket);
-    if (rc != SHOAL_OK)
-        return rc;
-    if (place != NULL)
-        bucket_keep(store, place, child.ref, &bucket);
-    return get_in(store, &bucket, w, ret_record, ret_large);
+    int rc = NOT_KEPT;
+    if (place != NULL && cache_wants(&store->cache, place, child.ref.page))
+        rc = get_keeping(store, place, child, w, ret_record, ret_large);
+    return rc == NOT_KEPT ? get_passing(store, child, w, ret_record, ret_large) : rc;
 }
 
 static int get_once(struct store *store, const struct wanted *w, struct store_record *ret_record)
 {
-    struct reader_root root;
-    bool large = false;
-    int rc = reader_root(store, &root);
-    if (rc != SHOAL_OK)
-        return rc;
-    rc = get_below(store, &root, w, ret_record, &large);
+    struct way way;
+    bool begun, large = false;
+    int rc = get_at_once(store, &way, &begun, w, ret_record);
+    if (rc == NOT_KEPT && !begun) {
+        rc = reader_root(store, &way.root);
+        if (rc != SHOAL_OK)
+            return rc;
+        way_begin(&way);
+        rc = NOT_KEPT;
+    }
+    if (rc == NOT_KEPT && way.left > 0)
+        rc = get_by_nodes(store, &way, w, ret_record);
+    if (rc == NOT_KEPT)
+        rc = get_from_file(store, way.child, w, ret_record, &large);
     if (rc < 0)
-        return reader_moved(store, &root) ? LOST : rc;
-    return rc == SHOAL_OK && large && reader_passed(store, &root) ? LOST : rc;
+        return reader_moved(store, &way.root) ? LOST : rc;
+    return rc == SHOAL_OK && large && reader_passed(store, &way.root) ? LOST : rc;
 }
 
 int store_get(struct store *store, const void *key, size_t key_bytes, void *buf, uint64_t room,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A bucket in memory is changed where it is only while nobody else can be reading it (cache.h, C3); and no more are kept than
- * may be.
+ * A bucket in memory is changed where it is only while nobody else can be reading it (cache.h, C3); no more are kept than may
+ * be, what is read once does not drive them out, and nodes that meet are kept beside each other.
  */
 #include "store/frame.h"
 
@@ -100,6 +100,87 @@ static void others_leave(void **state)
     cache_close(&cache);
 }
 
+/* What is read in passing does not drive out what is kept: only one in eight of those that come again. */
+static void few_come_into_a_full_cache(void **state)
+{
+    (void)state;
+    struct cache cache = { 0 };
+    const uint64_t most = cache_buckets_n(&cache), first = most + 11, asked_n = 800;
+    uint64_t wanted_n = 0;
+    for (uint64_t page = most + 1; page < first; page++) {
+        struct cache_place *place = cache_bucket_place(&cache, page);
+        assert_false(cache_wants(&cache, place, page));
+        assert_true(cache_wants(&cache, place, page));
+        assert_false(cache_wants(&cache, place, page + 2 * CACHE_BUCKETS_MAX)); /* another one, in the same place or not */
+        assert_false(cache_wants(&cache, place, page));
+    }
+    for (uint64_t page = 1; page <= most; page++) {
+        struct cached *cached = calloc(1, sizeof *cached);
+        assert_non_null(cached);
+        cache_written(&cache, (struct page_ref){ page, 3 }, cached);
+    }
+    for (uint64_t page = first; page < first + asked_n; page++) {
+        struct cache_place *place = cache_bucket_place(&cache, page);
+        (void)cache_wants(&cache, place, page);
+        wanted_n += cache_wants(&cache, place, page);
+    }
+    assert_int_equal(wanted_n, asked_n / 8);
+    cache_close(&cache);
+}
+
+static bool node_is_kept(struct cache *cache, struct page_ref name)
+{
+    const struct cached *cached = cache_node(cache_node_places(cache, name.page), name);
+    return cached != NULL && cached->node.head.prefix == name.page + name.txn;
+}
+
+static void keep_node(struct cache *cache, struct page_ref name)
+{
+    struct cached *cached = calloc(1, sizeof *cached);
+    assert_non_null(cached);
+    cached->node.head.prefix = name.page + name.txn;
+    cache_node_written(cache, name, cached);
+}
+
+/* Nodes that meet: as many as there are places for them, and then whoever comes last. */
+static void nodes_that_meet(void **state)
+{
+    (void)state;
+    const uint64_t apart = CACHE_NODES / NODE_WAYS;
+    struct cache cache = { 0 };
+    for (uint64_t i = 0; i < NODE_WAYS; i++)
+        keep_node(&cache, (struct page_ref){ 5 + i * apart, 7 });
+    for (uint64_t i = 0; i < NODE_WAYS; i++)
+        assert_true(node_is_kept(&cache, (struct page_ref){ 5 + i * apart, 7 }));
+    keep_node(&cache, (struct page_ref){ 5 + apart, 8 });
+    assert_false(node_is_kept(&cache, (struct page_ref){ 5 + apart, 7 }));
+    assert_true(node_is_kept(&cache, (struct page_ref){ 5 + apart, 8 }));
+    assert_int_equal(cache.nodes_n, NODE_WAYS);
+    for (uint64_t i = NODE_WAYS; i < 10 * NODE_WAYS; i++) {
+        keep_node(&cache, (struct page_ref){ 5 + i * apart, i });
+        assert_true(node_is_kept(&cache, (struct page_ref){ 5 + i * apart, i }));
+    }
+    assert_int_equal(cache.nodes_n, NODE_WAYS);
+    cache_close(&cache);
+}
+
+/* Places tell pages apart by half of their numbers, identity by all of it. */
+static void half_a_name_is_none(void **state)
+{
+    (void)state;
+    const struct page_ref other = { PAGE + ((uint64_t)1 << 32), 3 };
+    struct cache cache = { 0 };
+    keep_one(&cache);
+    assert_ptr_equal(cache_bucket_place(&cache, PAGE), cache_bucket_place(&cache, other.page));
+    assert_true(is_kept_as(&cache, ref));
+    assert_false(is_kept_as(&cache, other));
+    keep_node(&cache, ref);
+    assert_ptr_equal(cache_node_places(&cache, PAGE), cache_node_places(&cache, other.page));
+    assert_non_null(cache_node(cache_node_places(&cache, PAGE), ref));
+    assert_null(cache_node(cache_node_places(&cache, PAGE), other));
+    cache_close(&cache);
+}
+
 /* -- At the same time ------------------------------------------------------------------------------ */
 
 struct race {
@@ -158,6 +239,9 @@ int main(void)
         cmocka_unit_test(the_only_reader_takes_it),
         cmocka_unit_test(beside_another_reader_it_is_copied),
         cmocka_unit_test(others_leave),
+        cmocka_unit_test(few_come_into_a_full_cache),
+        cmocka_unit_test(nodes_that_meet),
+        cmocka_unit_test(half_a_name_is_none),
         cmocka_unit_test(who_comes_meanwhile_finds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
