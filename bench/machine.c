@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
- * The machine's memory: a chase, and random lines.
+ * The machine's memory: a chase, and random lines.  Its files, once they are in memory.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
 #include "machine.h"
 
+#include <fcntl.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,7 +28,11 @@
 #define PAGE 4096u
 #define CHUNK 4096u /* lines between two looks at the clock */
 
-const char *const limit_names[LIMITS_N] = { "chase", "lines", "pages" };
+#define CALL_PAGES 256u
+#define FILL 0.69 /* of a bucket, in the mean, where full ones are divided in two */
+#define LOOK_PAGES (CALL_PAGES * 4) /* between two looks at the clock */
+
+const char *const limit_names[LIMITS_N] = { "chase", "lines", "pages", "preads", "pwrites" };
 
 struct line {
     uint64_t next; /* index of the one to go to */
@@ -120,8 +129,92 @@ static double measure(struct line *lines, uint64_t mask, enum limit limit, unsig
     return all;
 }
 
+/* -- Files -------------------------------------------------------------------------------------- */
+
+struct disk {
+    int file;
+    uint64_t pages_n; /* of memory; the file has twice as many */
+    char *memory;
+    uint64_t at, next; /* of random steps; page of the file */
+};
+
+static uint64_t random_page(struct disk *disk)
+{
+    disk->at = step(disk->at);
+    return (disk->at >> 20) % disk->pages_n;
+}
+
+static int read_pages(struct disk *disk)
+{
+    char page[PAGE];
+    for (unsigned i = 0; i < LOOK_PAGES; i++)
+        if (pread(disk->file, page, PAGE, (off_t)(random_page(disk) * PAGE)) != PAGE)
+            return -1;
+    return 0;
+}
+
+static int write_call(struct disk *disk)
+{
+    struct iovec parts[CALL_PAGES];
+    for (unsigned i = 0; i < CALL_PAGES; i++)
+        parts[i] = (struct iovec){ disk->memory + random_page(disk) * PAGE, PAGE };
+    if (disk->next + CALL_PAGES > 2 * disk->pages_n)
+        disk->next = 0;
+    ssize_t wrote = pwritev(disk->file, parts, CALL_PAGES, (off_t)(disk->next * PAGE));
+    disk->next += CALL_PAGES;
+    return wrote == (ssize_t)CALL_PAGES * PAGE ? 0 : -1;
+}
+
+static int write_pages(struct disk *disk)
+{
+    for (unsigned i = 0; i < LOOK_PAGES / CALL_PAGES; i++)
+        if (write_call(disk) != 0)
+            return -1;
+    return 0;
+}
+
+static double pages_per_s(struct disk *disk, int some(struct disk *disk), double seconds)
+{
+    const int64_t start = workload_clock_ns();
+    uint64_t n = 0;
+    int64_t now;
+    do {
+        if (some(disk) != 0)
+            return (double)NAN;
+        n += LOOK_PAGES;
+        now = workload_clock_ns();
+    } while (now < start + (int64_t)(seconds * 1e9));
+    return (double)n / ((double)(now - start) * 1e-9);
+}
+
+/* All of it is there before anything is measured. */
+static int disk_fill(struct disk *disk)
+{
+    memset(disk->memory, 1, disk->pages_n * PAGE);
+    for (uint64_t n = 0; n < 2 * disk->pages_n; n += CALL_PAGES)
+        if (write_call(disk) != 0)
+            return -1;
+    return fdatasync(disk->file);
+}
+
+static int measure_disk(const char *directory, uint64_t bytes, double seconds, double *per_s)
+{
+    char path[300];
+    struct disk disk = { .pages_n = (uint64_t)((double)bytes / FILL / PAGE / CALL_PAGES + 1) * CALL_PAGES };
+    snprintf(path, sizeof path, "%.200s/shoal-bench-limits-%ld", directory, (long)getpid());
+    disk.file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    disk.memory = mmap(NULL, disk.pages_n * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (disk.file < 0 || unlink(path) != 0 || disk.memory == MAP_FAILED || disk_fill(&disk) != 0)
+        return -1;
+    per_s[LIMIT_PREADS] = pages_per_s(&disk, read_pages, seconds);
+    per_s[LIMIT_PWRITES] = pages_per_s(&disk, write_pages, seconds);
+    return isnan(per_s[LIMIT_PREADS]) || isnan(per_s[LIMIT_PWRITES]) ? -1 : 0;
+}
+
+/* -- All ---------------------------------------------------------------------------------------- */
+
 /* In a process of its own, whose memory goes with it. */
-static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, double *per_s)
+static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, const char *directory, double *per_s)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
@@ -141,10 +234,12 @@ static void measure_all(uint64_t bytes, unsigned workers_n, double seconds, doub
     if (lines == MAP_FAILED)
         _exit(1);
     per_s[LIMIT_PAGES] = measure(lines, n - 1, LIMIT_PAGES, workers_n, seconds);
-    _exit(0);
+    munmap(lines, n * LINE);
+    per_s[LIMIT_PREADS] = per_s[LIMIT_PWRITES] = (double)NAN;
+    _exit(directory != NULL && measure_disk(directory, bytes, seconds, per_s) != 0);
 }
 
-int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, double ret_per_s[LIMITS_N])
+int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, const char *directory, double ret_per_s[LIMITS_N])
 {
     const size_t room = LIMITS_N * sizeof(double);
     double *shared = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -152,7 +247,7 @@ int limits_measure(uint64_t bytes, unsigned workers_n, double seconds, double re
         return -1;
     pid_t child = fork();
     if (child == 0)
-        measure_all(bytes, workers_n, seconds, shared);
+        measure_all(bytes, workers_n, seconds, directory, shared);
     int status = -1;
     int result = child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : -1;
     for (int limit = 0; limit < LIMITS_N; limit++)

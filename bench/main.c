@@ -313,8 +313,12 @@ static void one_limit(struct run *run, unsigned round, struct cell cell)
     const struct plan *plan = &run->arguments->plan;
     double limits[LIMITS_N];
     uint64_t bytes = plan->keys[cell.keys] * (plan->key_bytes + plan->value_bytes);
-    if (limits_measure(bytes, (unsigned)plan->workers[cell.workers], plan->seconds / 2, limits) != 0)
+    const char *directory = report_find(plan, DRIVER_ON_DISK) >= 0 ? plan->directory : NULL;
+    if (limits_measure(bytes, (unsigned)plan->workers[cell.workers], plan->seconds / 2, directory, limits) != 0) {
+        run->failures++;
+        fprintf(stderr, "\nthe machine's limits over %" PRIu64 " bytes could not be measured\n", bytes);
         return;
+    }
     results_add_limits(&run->results, round, cell, limits);
     if (run->csv)
         report_csv_limits(run->csv, plan, round, cell, limits);

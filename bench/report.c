@@ -113,9 +113,10 @@ void report_csv_session(FILE *out, const struct plan *plan, unsigned round, stru
 void report_csv_limits(FILE *out, const struct plan *plan, unsigned round, struct cell cell, const double limits[LIMITS_N])
 {
     for (int limit = 0; limit < LIMITS_N; limit++)
-        fprintf(out, "machine,limit,threads,%s,%zu,%zu,%" PRIu64 ",%" PRIu64 ",%u,,,%.0f,,,%s\n", limit_names[limit],
-                plan->key_bytes, plan->value_bytes, plan->keys[cell.keys], plan->workers[cell.workers], round + 1,
-                limits[limit], NOTHING_MORE);
+        if (!isnan(limits[limit]))
+            fprintf(out, "machine,limit,threads,%s,%zu,%zu,%" PRIu64 ",%" PRIu64 ",%u,,,%.0f,,,%s\n", limit_names[limit],
+                    plan->key_bytes, plan->value_bytes, plan->keys[cell.keys], plan->workers[cell.workers], round + 1,
+                    limits[limit], NOTHING_MORE);
     fflush(out);
 }
 

@@ -48,4 +48,5 @@ const struct bench bench = {
     .workloads = ROWS,
     .all = ROWS ",get_zipf,mix95,mix50",
     .workers_n = 1,
+    .limits = 1,
 };
