@@ -316,7 +316,8 @@ static void one_limit(struct run *run, unsigned round, struct cell cell)
     const char *directory = report_find(plan, DRIVER_ON_DISK) >= 0 ? plan->directory : NULL;
     if (limits_measure(bytes, (unsigned)plan->workers[cell.workers], plan->seconds / 2, directory, limits) != 0) {
         run->failures++;
-        fprintf(stderr, "\nthe machine's limits over %" PRIu64 " bytes could not be measured\n", bytes);
+        fprintf(stderr, "\nthe machine's limits over %" PRIu64 " bytes could not be measured%s%s\n", bytes,
+                directory ? ", files in " : "", directory ? directory : "");
         return;
     }
     results_add_limits(&run->results, round, cell, limits);

@@ -201,10 +201,11 @@ static void machine_lines(FILE *out, const struct results *results)
         for (cell.workers = 0; cell.workers < plan->workers_n; cell.workers++)
             for (int limit = 0; limit < LIMITS_N; limit++) {
                 struct spread spread = results_limit(results, cell, (enum limit)limit);
+                bool alone = limit == LIMIT_PREADS || limit == LIMIT_PWRITES;
                 if (spread.n > 0)
                     fprintf(out, "machine %" PRIu64 " %" PRIu64 " %s %.3f %.1f\n", plan->keys[cell.keys],
                             plan->workers[cell.workers], limit_names[limit], spread.median / 1e6,
-                            1e9 * (double)plan->workers[cell.workers] / spread.median);
+                            1e9 * (alone ? 1.0 : (double)plan->workers[cell.workers]) / spread.median);
             }
 }
 

@@ -49,8 +49,9 @@ static inline struct cached *cached_of(const void *page)
  * of a file meet in one: pages in use are spread over a file of two or three times their number.  A node has NODE_WAYS of them,
  * in one line, because each get needs its node, and makes it anew from the file where two take turns in one place.
  *
- * Lower halves of page numbers are relaxed: hints for who reads, so that he looks at no memory but where the page is.  He who
- * loses a race with another one does not find what is kept, and reads the file. */
+ * Lower halves of page numbers are relaxed, hints: `page` is written by who keeps something there, before `cached`, so that who
+ * looks for a page touches no other one's memory; `asked` by who found nothing.  Where two who keep something cross, the place
+ * may tell of the one and have the other, which nobody finds until something is kept there again: he reads the file. */
 struct cache_place {
     struct cached *cached; /* RCU */
     uint32_t page;         /* that is kept */

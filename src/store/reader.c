@@ -258,7 +258,7 @@ static int get_passing(struct store *store, struct node_child child, const struc
 /* Under RCU: by what is in memory alone.  NOT_KEPT: `io_way` says how far it came. */
 static int get_near(struct store *store, struct way *io_way, const struct wanted *w, struct store_record *ret_record)
 {
-    bool large;
+    bool large; /* never: C2 */
     if (!way_kept(store, io_way, w->hash))
         return NOT_KEPT;
     if (io_way->child.ref.page == 0)

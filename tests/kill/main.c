@@ -9,9 +9,10 @@
  *        [--done FILE [--seconds S]]
  * --long: every point and every variant, 10 000 calls during each stop.  --literal: every instruction of every
  * variant is a point.  --kills: no stops.  --points: at most P of either kind for each variant, spread by the
- * seed.  --jobs: as many scenarios at a time, each on a processor; of one scenario as many of its runs.  --first: of each variant only the first N of either kind.  --shorter: leave out variants of N instructions
+ * seed.  --first: of each variant only the first N of either kind.  --shorter: leave out variants of N instructions
  * and more, where each point takes as long as many of the others.  --store: only maps above a store; --plain: only
  * others.  --done: leave out the variants that FILE names, append those that pass; begin none after S seconds.
+ * --jobs: so many scenarios at a time, each on a processor of its own; of one scenario so many of its runs.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -280,7 +281,7 @@ static void run_scenario(void)
         run_variant((uint32_t)(((uint64_t)i * n + want.seed % n) / take % n));
 }
 
-/* -- The command line --------------------------------------------------------------------------------------- */
+/* -- All scenarios ------------------------------------------------------------------------------------------ */
 
 static bool is_wanted(const struct scenario *one)
 {
@@ -360,6 +361,8 @@ static void run_shares(uint32_t n)
         add_total(&shares->total[i]);
     }
 }
+
+/* -- The command line --------------------------------------------------------------------------------------- */
 
 static bool read_arguments(int argc, char **argv)
 {

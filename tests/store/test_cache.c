@@ -111,7 +111,7 @@ static void few_come_into_a_full_cache(void **state)
         struct cache_place *place = cache_bucket_place(&cache, page);
         assert_false(cache_wants(&cache, place, page));
         assert_true(cache_wants(&cache, place, page));
-        assert_false(cache_wants(&cache, place, page + 2 * CACHE_BUCKETS_MAX)); /* another one, in the same place or not */
+        assert_false(cache_wants(&cache, place, page + 2 * CACHE_BUCKETS_MAX)); /* another one */
         assert_false(cache_wants(&cache, place, page));
     }
     for (uint64_t page = 1; page <= most; page++) {
